@@ -1,0 +1,2 @@
+//! lexivid CLI
+fn main() {}

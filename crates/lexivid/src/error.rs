@@ -1,0 +1,37 @@
+//! One error for callers who do not care which room it came from.
+
+use crate::{classify::ClassifyError, label::LabelError, models::ModelError, report::ReportError, video::VideoError};
+
+/// Any error of this library; each room has its own typed error.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A media file could not be opened or decoded.
+    #[error(transparent)]
+    Video(#[from] VideoError),
+    /// A label or a list of labels is not usable.
+    #[error(transparent)]
+    Label(#[from] LabelError),
+    /// A model could not be fetched, loaded or run.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A classification could not be carried out.
+    #[error(transparent)]
+    Classify(#[from] ClassifyError),
+    /// A report could not be written.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+}
+
+impl Error {
+    /// What the user may try, when there is something.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Error::Video(e) => e.hint(),
+            Error::Label(e) => e.hint(),
+            Error::Model(e) => e.hint(),
+            Error::Classify(e) => e.hint(),
+            Error::Report(_) => None,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! How good it is: metrics and the evaluation data that comes with the project.

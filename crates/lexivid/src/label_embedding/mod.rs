@@ -1,0 +1,35 @@
+//! Label -> label embedding, f_t(l): the text side.
+
+use crate::matching::Calibration;
+
+/// f_t(l) and what is known about it.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct LabelEmbedding {
+    /// `[D]`, L2-normalised, in the model's joint space.
+    pub vector: Vec<f32>,
+    /// How this label's similarities become probabilities. Depends on the label and the model only, never on which
+    /// other labels are asked for.
+    pub calibration: Calibration,
+    /// Where the embedding comes from.
+    pub origin: Origin,
+}
+
+/// Where a label's embedding comes from; shown to the user as the reason to trust it or not.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case", tag = "from")]
+pub enum Origin {
+    /// The text tower of a vision-language model.
+    TextTower,
+    /// The label is (a hypernym of) classes that the image tower was trained on.
+    KnownClass {
+        /// The class, or the hypernym.
+        class: String,
+    },
+    /// Inferred from the text alone, by regression from known classes.
+    Inferred {
+        /// The known class that is nearest in text space.
+        nearest: String,
+        /// Cosine similarity to it in text space.
+        similarity: f32,
+    },
+}

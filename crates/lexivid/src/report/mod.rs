@@ -1,0 +1,5 @@
+//! Decisions -> what people and programs read: table, JSON, CSV, HTML.
+
+mod error;
+
+pub use error::ReportError;

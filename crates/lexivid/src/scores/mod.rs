@@ -1,0 +1,1 @@
+//! Probabilities per window -> one probability per video: pooling over time.

@@ -1,0 +1,1 @@
+//! Label text -> states of a frozen language model.
