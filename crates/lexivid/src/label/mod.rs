@@ -1,8 +1,11 @@
 //! Labels as users give them.
 
 mod error;
+mod list;
+mod parse;
 
 pub use error::LabelError;
+pub use list::LabelList;
 
 /// Whether a label names a thing or something that happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]

@@ -1,6 +1,10 @@
 //! Label -> label embedding, f_t(l): the text side.
 
-use crate::matching::Calibration;
+mod calibration;
+mod database;
+
+pub use calibration::Calibration;
+pub use database::{DatabaseError, LabelDatabase};
 
 /// f_t(l) and what is known about it.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]

@@ -1,17 +1,88 @@
-//! Video embedding x label embedding -> similarity, and similarity -> probability.
+//! Video embedding x label embedding -> similarity s = f_t(l) . f_v(v), and similarity -> probability.
 
-/// p(l | v) = sigmoid(scale * s + bias), s = f_t(l) . f_v(v); scale = 1 / tau of the paper, bias as SigLIP has it.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Calibration {
-    /// 1 / tau.
-    pub scale: f32,
-    /// b; 0 gives the paper's formula.
-    pub bias: f32,
+pub use crate::label_embedding::Calibration;
+
+use crate::label_embedding::LabelEmbedding;
+use candle_core::{Device, Tensor};
+
+/// The label embeddings of a run, ready to be matched against many videos.
+#[derive(Debug, Clone)]
+pub struct LabelMatrix {
+    /// `[D, L]`: one column a label.
+    vectors: Tensor,
+    calibrations: Vec<Calibration>,
 }
 
-impl Calibration {
-    /// Probability of a label whose cosine similarity to the video is `similarity`.
-    pub fn probability(&self, similarity: f32) -> f32 {
-        1.0 / (1.0 + (-(self.scale * similarity + self.bias)).exp())
+impl LabelMatrix {
+    /// Stacks L label embeddings of width D, L >= 1.
+    pub fn new(labels: &[LabelEmbedding]) -> candle_core::Result<Self> {
+        let d = labels.first().map_or(0, |l| l.vector.len());
+        let rows: Vec<f32> = labels.iter().flat_map(|l| l.vector.iter().copied()).collect();
+        Ok(Self {
+            vectors: Tensor::from_vec(rows, (labels.len(), d), &Device::Cpu)?.t()?,
+            calibrations: labels.iter().map(|l| l.calibration).collect(),
+        })
+    }
+
+    /// Probabilities of the labels `range` for each of W embeddings of windows or frames, each `[D]`.
+    /// Returns one row of W probabilities a label.
+    pub fn probabilities(&self, range: std::ops::Range<usize>, visual: &Tensor) -> candle_core::Result<Vec<Vec<f32>>> {
+        // [W, D] x [D, l] -> [W, l] -> [l, W]
+        let similarities = visual.matmul(&self.vectors.narrow(1, range.start, range.len())?)?.t()?.to_vec2::<f32>()?;
+        let calibrated = similarities
+            .into_iter()
+            .zip(&self.calibrations[range])
+            .map(|(row, calibration)| row.into_iter().map(|s| calibration.probability(s)).collect());
+        Ok(calibrated.collect())
+    }
+
+    /// Number of labels L.
+    pub fn len(&self) -> usize {
+        self.calibrations.len()
+    }
+
+    /// Whether there is no label.
+    pub fn is_empty(&self) -> bool {
+        self.calibrations.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::label_embedding::Origin;
+    use proptest::prelude::*;
+
+    fn label(vector: Vec<f32>, scale: f32, bias: f32) -> LabelEmbedding {
+        LabelEmbedding { vector, calibration: Calibration { scale, bias }, origin: Origin::TextTower }
+    }
+
+    #[test]
+    fn is_the_sigmoid_of_the_scaled_dot_product() {
+        let labels = [label(vec![1.0, 0.0], 2.0, 0.0), label(vec![0.6, 0.8], 1.0, -1.0)];
+        let matrix = LabelMatrix::new(&labels).unwrap();
+        let visual = Tensor::new(&[[0.0f32, 1.0], [1.0, 0.0], [0.5, 0.5]], &Device::Cpu).unwrap();
+        let found = matrix.probabilities(0..2, &visual).unwrap();
+        let sigmoid = |x: f32| 1.0 / (1.0 + (-x).exp());
+        let expected = [[0.0, 2.0, 1.0].map(sigmoid), [0.8 - 1.0, 0.6 - 1.0, 0.7 - 1.0].map(sigmoid)];
+        for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
+            assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+        }
+    }
+
+    proptest! {
+        /// The promise of the whole method: a label's score does not move with the company it keeps.
+        #[test]
+        fn does_not_depend_on_the_other_labels(
+            rows in prop::collection::vec(prop::collection::vec(-1f32..1.0, 3), 2..40), visual in prop::collection::vec(-1f32..1.0, 3)
+        ) {
+            let labels: Vec<_> = rows.into_iter().map(|r| label(r, 10.0, -2.0)).collect();
+            let visual = Tensor::from_vec(visual, (1, 3), &Device::Cpu).unwrap();
+            let together = LabelMatrix::new(&labels).unwrap().probabilities(0..labels.len(), &visual).unwrap();
+            for (label, together) in labels.iter().zip(together) {
+                let alone = LabelMatrix::new(std::slice::from_ref(label)).unwrap().probabilities(0..1, &visual).unwrap();
+                prop_assert!((alone[0][0] - together[0]).abs() < 1e-5);
+            }
+        }
     }
 }
