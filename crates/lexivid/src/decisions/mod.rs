@@ -1,10 +1,12 @@
 //! Probabilities -> decisions: is the label there, when, and which frames say so.
 
-use crate::{
-    label::{Kind, Label},
-    label_embedding::Origin,
-    video::VideoInfo,
-};
+mod evidence;
+mod spans;
+
+pub use evidence::best_frames;
+pub use spans::spans_above;
+
+use crate::{label::Kind, label_embedding::Origin, video::VideoInfo};
 use serde::{Deserialize, Serialize};
 
 /// Everything that is said about one video; what every report renders and `--json` prints.
@@ -108,9 +110,4 @@ pub struct Evidence {
     pub time: f64,
     /// Probability of the label on this frame alone.
     pub probability: f32,
-}
-
-/// The threshold that holds for `label`.
-pub fn threshold_of(label: &Label, global: f32) -> f32 {
-    label.threshold.unwrap_or(global)
 }
