@@ -1,2 +1,35 @@
-//! lexivid CLI
-fn main() {}
+//! `lexivid`: what is in a video, in your own words. Everything of substance is in the library; here are the arguments,
+//! the progress bars, the exit codes.
+
+mod args;
+mod commands;
+mod failure;
+mod inputs;
+mod interrupt;
+mod output;
+mod progress;
+mod stages;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    let progress = progress::Progress::new(args.quiet);
+    let stages = stages::StageTimes::default();
+    progress.log_to_stderr(args.verbose, stages.clone());
+    if let Err(error) = interrupt::install() {
+        return failure::report(&error.into());
+    }
+    let outcome = match args.command {
+        args::Command::Classify(classify) => commands::classify::run(&classify, &progress),
+        args::Command::Embed(embed) => commands::embed::run(&embed, &progress),
+        args::Command::Models(models) => commands::models::run(&models, &progress),
+        args::Command::Eval(eval) => commands::eval::run(&eval, &progress),
+        args::Command::Bench(bench) => commands::bench::run(&bench, &stages, &progress),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => failure::report(&error),
+    }
+}

@@ -10,6 +10,12 @@ pub enum ModelError {
         /// The name as given.
         name: String,
     },
+    /// No such device.
+    #[error("expected a device cpu, cuda, cuda:N or metal, got {name:?}")]
+    UnknownDevice {
+        /// The name as given.
+        name: String,
+    },
     /// A file of the model is missing or not as expected.
     #[error("{path}: {reason}", path = .path.display())]
     BadFile {

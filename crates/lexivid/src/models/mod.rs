@@ -1,7 +1,9 @@
 //! The networks of the rooms, wired into whole models behind one trait, and the store that they are kept in.
 
+mod device;
 mod error;
 
+pub use device::device;
 pub use error::ModelError;
 
 use crate::{

@@ -1,0 +1,277 @@
+//! The command line, documented once: help and errors come from here.
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use lexivid::scores::Pool;
+use std::{path::PathBuf, time::Duration};
+
+/// What is in a video, in your own words: any labels, things and actions mixed, each with its own probability, and when
+/// it holds.
+///
+/// Results go to stdout, progress and warnings to stderr. Exit status: 0 all went well, 1 something failed (a bad video
+/// does not stop the others), 2 wrong use.
+#[derive(Parser)]
+#[command(name = "lexivid", version, propagate_version = true)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// No progress bars
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+
+    /// More of what is going on: -v for steps, -vv for details
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Tell which labels hold in videos, and when
+    Classify(Classify),
+    /// Give the embeddings of videos, images or texts
+    Embed(Embed),
+    /// List, fetch and check models
+    Models(Models),
+    /// Measure a model on the evaluations that come with lexivid
+    Eval(Eval),
+    /// Measure time per stage and peak memory on a video
+    Bench(Bench),
+}
+
+/// Which model looks, and on what.
+#[derive(ClapArgs)]
+pub struct ModelArgs {
+    /// `starter`, a hub id such as openai/clip-vit-base-patch16, or a directory
+    #[arg(long, short, env = "LEXIVID_MODEL", default_value = "starter", value_name = "NAME|DIR")]
+    pub model: String,
+
+    /// cpu, cuda, cuda:1 or metal (the latter two where built in)
+    #[arg(long, env = "LEXIVID_DEVICE", default_value = "cpu")]
+    pub device: String,
+}
+
+/// When the model looks.
+#[derive(ClapArgs)]
+pub struct SamplingArgs {
+    /// Length of the windows that are judged on their own (2s, 1m30s), or `whole` for the whole video at once
+    #[arg(long, default_value = "2s", value_parser = window, value_name = "TIME|whole")]
+    pub window: Window,
+
+    /// Time from the start of one window to the next; half the window if not given
+    #[arg(long, value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub hop: Option<Duration>,
+
+    /// Frames looked at in a window
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
+    pub frames: u16,
+
+    /// Find shot boundaries first, and let no window cross one (decodes every frame)
+    #[arg(long)]
+    pub shots: bool,
+
+    /// Give up on a video whose decoder yields nothing for this long
+    #[arg(long, default_value = "30s", value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub stall_timeout: Duration,
+}
+
+#[derive(Clone, Copy)]
+pub enum Window {
+    Whole,
+    Length(Duration),
+}
+
+fn window(text: &str) -> Result<Window, String> {
+    if text == "whole" {
+        return Ok(Window::Whole);
+    }
+    humantime::parse_duration(text).map(Window::Length).map_err(|e| format!("expected a time such as 8s, or `whole`: {e}"))
+}
+
+#[derive(ClapArgs)]
+pub struct Classify {
+    /// Videos, images, URLs, or folders of them
+    #[arg(required = true, value_name = "VIDEO")]
+    pub inputs: Vec<String>,
+
+    /// Labels, comma-separated: "dog, guitar, riding a bike"
+    #[arg(long, short, required_unless_present = "labels_file", conflicts_with = "labels_file")]
+    pub labels: Option<String>,
+
+    /// Labels from a .txt, .csv, .json or .yaml file: name, and if you like kind (entity or action), definition, synonyms,
+    /// threshold
+    #[arg(long, short = 'f', value_name = "FILE")]
+    pub labels_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    #[command(flatten)]
+    pub sampling: SamplingArgs,
+
+    /// How windows become one probability a video: max, mean, top-k (mean of the highest tenth) or noisy-or
+    #[arg(long, default_value_t = Pool::TopK)]
+    pub pool: Pool,
+
+    /// Probability from which on a label counts as present; a label's own threshold goes before
+    #[arg(long, default_value_t = 0.5, value_parser = probability)]
+    pub threshold: f32,
+
+    /// Labels shown in the table, most probable first
+    #[arg(long, default_value_t = 20)]
+    pub top: usize,
+
+    #[command(flatten)]
+    pub format: Format,
+
+    /// Write to this file instead of stdout; it appears when it is whole
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// Also write a report to look at: one HTML file with frames, timeline and settings
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
+
+    /// Neither read nor write the label embeddings kept on disk
+    #[arg(long)]
+    pub no_cache: bool,
+}
+
+fn probability(text: &str) -> Result<f32, String> {
+    match text.parse() {
+        Ok(p) if (0.0..=1.0).contains(&p) => Ok(p),
+        _ => Err("expected a number from 0 to 1".into()),
+    }
+}
+
+/// What is printed; a table if nothing is said.
+#[derive(ClapArgs)]
+#[group(multiple = false)]
+pub struct Format {
+    /// Print one JSON array, an object a video
+    #[arg(long)]
+    pub json: bool,
+
+    /// Print a JSON object a line, as soon as each video is done
+    #[arg(long)]
+    pub jsonl: bool,
+
+    /// Print CSV, a row for every video and label
+    #[arg(long)]
+    pub csv: bool,
+}
+
+#[derive(ClapArgs)]
+pub struct Embed {
+    /// Videos, images, URLs, or folders of them
+    #[arg(value_name = "VIDEO|IMAGE", required_unless_present_any = ["text", "label"])]
+    pub inputs: Vec<String>,
+
+    /// Embed this text exactly as it stands; may be repeated
+    #[arg(long, conflicts_with = "inputs")]
+    pub text: Vec<String>,
+
+    /// Embed this label, in the model's prompt for labels; may be repeated
+    #[arg(long, conflicts_with_all = ["inputs", "text"])]
+    pub label: Vec<String>,
+
+    /// One embedding for every frame, every window, or the whole video (mean of its windows)
+    #[arg(long, value_enum, default_value_t = Level::Video)]
+    pub level: Level,
+
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    #[command(flatten)]
+    pub sampling: SamplingArgs,
+
+    /// Write the embeddings to this .npy file, float32 [rows, D]; stdout then tells what each row is
+    #[arg(long, short, value_name = "FILE.npy")]
+    pub output: Option<PathBuf>,
+
+    /// Print one JSON array instead of a JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Level {
+    Frame,
+    Window,
+    Video,
+}
+
+#[derive(ClapArgs)]
+pub struct Models {
+    #[command(subcommand)]
+    pub command: ModelsCommand,
+}
+
+#[derive(Subcommand)]
+pub enum ModelsCommand {
+    /// The models on this machine
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Fetch a model: `starter`, or a hub id such as openai/clip-vit-base-patch16
+    Pull {
+        /// The model
+        name: String,
+    },
+    /// Check a model's files against the checksums recorded when it was fetched
+    Verify {
+        /// The model
+        #[arg(default_value = "starter")]
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the directory of a model
+    Path {
+        /// The model
+        #[arg(default_value = "starter")]
+        name: String,
+    },
+}
+
+#[derive(ClapArgs)]
+pub struct Eval {
+    #[command(subcommand)]
+    pub command: EvalCommand,
+}
+
+#[derive(Subcommand)]
+pub enum EvalCommand {
+    /// Known and novel nouns on the pictures of Debian's tuxpaint-stamps-default (fetched if it is not installed)
+    Stamps {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(ClapArgs)]
+pub struct Bench {
+    /// The video
+    pub video: String,
+
+    /// Labels, comma-separated
+    #[arg(long, short, default_value = "dog, guitar, riding a bike")]
+    pub labels: String,
+
+    /// How often the video is classified
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+    pub runs: u16,
+
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    #[command(flatten)]
+    pub sampling: SamplingArgs,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,130 @@
+//! `lexivid classify`.
+
+use super::{load_model, look_options};
+use crate::{args, failure, inputs, interrupt, output, progress::Progress};
+use anyhow::Context;
+use lexivid::{
+    Error,
+    classify::{ClassifyOptions, EncodedLabels, classify},
+    label::LabelList,
+    label_embedding::LabelDatabase,
+    models::{Model, store},
+    report::{self, Outcome},
+    video::DecodeOptions,
+};
+use std::{path::Path, process::ExitCode};
+
+pub fn run(args: &args::Classify, progress: &Progress) -> anyhow::Result<ExitCode> {
+    let videos = inputs::expand(&args.inputs)?;
+    let list = match (&args.labels, &args.labels_file) {
+        (Some(labels), _) => LabelList::from_inline(labels),
+        (None, Some(file)) => LabelList::from_file(file),
+        (None, None) => unreachable!("clap asks for one of them"),
+    };
+    let list = list.map_err(Error::from)?;
+    let options = ClassifyOptions { look: look_options(&args.sampling)?, pool: args.pool, threshold: args.threshold };
+
+    let model = load_model(&args.model, progress)?;
+    for warning in list.warnings().iter().chain(&model.about().caveats) {
+        progress.say(&format!("warning: {warning}"));
+    }
+    let labels = encode_labels(model.as_ref(), list, args.no_cache, progress)?;
+
+    let mut outcomes = Vec::with_capacity(videos.len());
+    output::write_to(args.output.as_deref(), |out| {
+        let overall = progress.bar(if videos.len() > 1 { videos.len() as u64 } else { 0 }, "videos");
+        for video in &videos {
+            let outcome = match classify_one(model.as_ref(), &labels, video, &options, progress) {
+                Ok(classification) => Outcome::Done(Box::new(classification)),
+                Err(error @ Error::Video(_)) => {
+                    failure::tell(&error, progress);
+                    Outcome::Failed { path: video.clone(), error: error.to_string() }
+                }
+                Err(error) => return Err(error.into()),
+            };
+            if args.format.jsonl {
+                report::jsonl::write(&mut *out, &outcome)?;
+            }
+            outcomes.push(outcome);
+            overall.inc(1);
+        }
+        overall.finish_and_clear();
+        if args.format.json {
+            report::json::write(out, &outcomes)?;
+        } else if args.format.csv {
+            report::csv::write(out, &outcomes)?;
+        } else if !args.format.jsonl {
+            report::table::write(out, &outcomes, output::table_options(args.top, args.output.is_some()))?;
+        }
+        Ok(())
+    })?;
+    if let Some(path) = &args.report {
+        write_report(path, &outcomes, &options.look.decode, progress)?;
+    }
+    let failed = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed { .. }));
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn encode_labels(
+    model: &dyn Model,
+    list: LabelList,
+    no_cache: bool,
+    progress: &Progress,
+) -> anyhow::Result<EncodedLabels> {
+    let mut database = match no_cache {
+        true => None,
+        false => Some(LabelDatabase::open(&store::label_database_path().map_err(Error::from)?).map_err(Error::from)?),
+    };
+    let bar = progress.bar(list.len() as u64, "labels");
+    bar.set_message("labels");
+    let encoded = EncodedLabels::new(model, list, database.as_mut(), |done| {
+        bar.set_position(done as u64);
+        interrupt::control_flow()
+    });
+    bar.finish_and_clear();
+    Ok(encoded?)
+}
+
+fn classify_one(
+    model: &dyn Model,
+    labels: &EncodedLabels,
+    video: &str,
+    options: &ClassifyOptions,
+    progress: &Progress,
+) -> Result<lexivid::decisions::Classification, Error> {
+    let bar = progress.bar(0, "s");
+    bar.set_message(Path::new(video).file_name().unwrap_or_default().to_string_lossy().into_owned());
+    let classification = classify(model, labels, video, options, &mut |at| {
+        bar.set_length(at.duration.ceil() as u64);
+        bar.set_position(at.seconds as u64);
+        interrupt::control_flow()
+    });
+    bar.finish_and_clear();
+    let classification = classification?;
+    for warning in &classification.warnings {
+        // What holds for the whole run was said at its start.
+        if !labels.labels().warnings().contains(warning) && !model.about().caveats.contains(warning) {
+            progress.say(&format!("warning: {video}: {warning}"));
+        }
+    }
+    Ok(classification)
+}
+
+fn write_report(path: &Path, outcomes: &[Outcome], decode: &DecodeOptions, progress: &Progress) -> anyhow::Result<()> {
+    let bar = progress.bar(outcomes.len() as u64, "videos");
+    bar.set_message("report");
+    let mut pages = Vec::new();
+    let mut failed = Vec::new();
+    for outcome in outcomes {
+        match outcome {
+            Outcome::Done(classification) => pages.push(
+                report::html::VideoPage::with_stills(classification, decode).map_err(Error::from)?,
+            ),
+            Outcome::Failed { path, error } => failed.push((path.clone(), error.clone())),
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let page = report::html::Report { videos: &pages, failed: &failed };
+    report::html::write(path, &page).with_context(|| path.display().to_string())
+}

@@ -1,0 +1,38 @@
+//! One clear line, a hint when it can help, and the exit status.
+
+use crate::progress::Progress;
+use lexivid::Error;
+use std::process::ExitCode;
+
+/// Wrong use that clap cannot see; exits with 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct WrongUse(pub String);
+
+/// Prints what went wrong with one of several videos; the others go on.
+pub fn tell(error: &Error, progress: &Progress) {
+    progress.say(&format!("error: {error}"));
+    if let Some(hint) = error.hint() {
+        progress.say(&format!("hint: {hint}"));
+    }
+}
+
+/// Prints `error` and gives the exit status: 2 for wrong use, 1 for a job that failed, 130 after Ctrl-C; a reader that
+/// went away (`| head`) is no failure.
+pub fn report(error: &anyhow::Error) -> ExitCode {
+    if error.chain().any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+    }) {
+        return ExitCode::SUCCESS;
+    }
+    let known = error.downcast_ref::<Error>();
+    if let Some(Error::Classify(lexivid::classify::ClassifyError::Interrupted)) = known {
+        eprintln!("interrupted");
+        return ExitCode::from(130);
+    }
+    eprintln!("error: {error:#}");
+    if let Some(hint) = known.and_then(Error::hint) {
+        eprintln!("hint: {hint}");
+    }
+    if error.is::<WrongUse>() || matches!(known, Some(Error::Label(_))) { ExitCode::from(2) } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,71 @@
+//! Labels -> label embeddings, from the database where it has them, from the model where not.
+
+use super::ClassifyError;
+use crate::{
+    Error,
+    label::LabelList,
+    label_embedding::{LabelDatabase, Origin},
+    matching::LabelMatrix,
+    models::{Model, ModelError},
+};
+use std::ops::ControlFlow;
+
+/// Labels with their embeddings, ready for any number of videos.
+#[derive(Debug, Clone)]
+pub struct EncodedLabels {
+    labels: LabelList,
+    matrix: LabelMatrix,
+    origins: Vec<Origin>,
+}
+
+impl EncodedLabels {
+    /// Embeds every label. What the model computes goes to `database` batch by batch, so that an interrupted run is
+    /// taken up where it stopped. `observer` is told how many labels are done.
+    pub fn new(
+        model: &dyn Model,
+        labels: LabelList,
+        mut database: Option<&mut LabelDatabase>,
+        mut observer: impl FnMut(usize) -> ControlFlow<()>,
+    ) -> Result<Self, Error> {
+        let fingerprint = &model.about().fingerprint;
+        let mut embeddings = match &database {
+            Some(database) => database.get(fingerprint, &labels).map_err(ClassifyError::from)?,
+            None => vec![None; labels.len()],
+        };
+        let missing: Vec<usize> = (0..labels.len()).filter(|&i| embeddings[i].is_none()).collect();
+        let mut done = labels.len() - missing.len();
+        for batch in missing.chunks(model.label_batch()) {
+            if observer(done).is_break() {
+                return Err(ClassifyError::Interrupted.into());
+            }
+            let asked: Vec<_> = batch.iter().map(|&i| labels[i].clone()).collect();
+            let encoded = model.encode_labels(&asked)?;
+            if let Some(database) = &mut database {
+                database.put(fingerprint, &asked, &encoded).map_err(ClassifyError::from)?;
+            }
+            for (&i, embedding) in batch.iter().zip(encoded) {
+                embeddings[i] = Some(embedding);
+            }
+            done += batch.len();
+        }
+        let embeddings: Vec<_> = embeddings.into_iter().flatten().collect();
+        assert_eq!(embeddings.len(), labels.len(), "Model::encode_labels gives one embedding a label");
+        let matrix = LabelMatrix::new(&embeddings).map_err(ModelError::from)?;
+        Ok(Self { labels, matrix, origins: embeddings.into_iter().map(|e| e.origin).collect() })
+    }
+
+    /// The labels, in the user's order.
+    pub fn labels(&self) -> &LabelList {
+        &self.labels
+    }
+
+    /// Their embeddings.
+    pub fn matrix(&self) -> &LabelMatrix {
+        &self.matrix
+    }
+
+    /// Where each embedding comes from.
+    pub fn origins(&self) -> &[Origin] {
+        &self.origins
+    }
+}

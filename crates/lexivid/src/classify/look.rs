@@ -1,0 +1,171 @@
+//! Video -> embeddings of its windows and frames. No label is needed here: what was seen can be matched against any.
+
+use super::{ClassifyError, Observer, Progress};
+use crate::{
+    Error,
+    decisions::Span,
+    features::FrameFeatures,
+    frames::{self, Sampling, Window},
+    models::Model,
+    video::{self, DecodeOptions, VideoInfo},
+};
+use std::{collections::VecDeque, path::Path};
+use tracing::debug_span;
+
+/// When and how the model looks.
+#[derive(Debug, Clone)]
+pub struct LookOptions {
+    /// Windows and the frames in them.
+    pub sampling: Sampling,
+    /// Whether windows are kept from crossing shot boundaries.
+    pub shots: bool,
+    /// How media is decoded.
+    pub decode: DecodeOptions,
+}
+
+/// What a model saw in a video. Memory grows with its length by `D` floats a frame and a window, and by nothing else.
+#[derive(Debug, Clone)]
+pub struct Look {
+    /// What the container says.
+    pub video: VideoInfo,
+    /// The windows that had frames, in order of time.
+    pub windows: Vec<Span>,
+    /// f_v of every window, `[W, D]` row-major.
+    pub window_embeddings: Vec<f32>,
+    /// Presentation times of the frames looked at, in seconds, ascending.
+    pub frame_times: Vec<f64>,
+    /// Image embedding of every frame, `[F, D]` row-major.
+    pub frame_embeddings: Vec<f32>,
+    /// What the user should know: frames lost, video truncated.
+    pub warnings: Vec<String>,
+}
+
+/// Frames that go through the image tower at once: enough to keep its matrix products busy, few enough that progress
+/// is seen and memory stays small.
+const FRAME_BATCH: usize = 8;
+
+/// Looks at one video, image or URL.
+pub fn look(model: &dyn Model, source: &str, options: &LookOptions, observer: &mut Observer) -> Result<Look, Error> {
+    let path = Path::new(source);
+    let video = debug_span!("open").in_scope(|| video::probe(path, &options.decode))?;
+    let shots = match options.shots {
+        true => Some(debug_span!("detect shots").in_scope(|| frames::detect_shots(path, &options.decode))?),
+        false => None,
+    };
+    let windows = options.sampling.windows(video.duration, shots.as_deref());
+    let targets = frames::targets(&windows);
+
+    let mut seen = Seen::new(model, windows, &targets);
+    let mut stream = frames::sample(path, &options.decode, targets, model.preprocessing())?;
+    let mut batch = Vec::with_capacity(FRAME_BATCH);
+    loop {
+        let sampled = debug_span!("wait for frames").in_scope(|| stream.next()).transpose()?;
+        let end = sampled.is_none();
+        batch.extend(sampled);
+        if batch.len() == FRAME_BATCH || (end && !batch.is_empty()) {
+            let seconds = batch.last().map_or(0.0, |sampled: &frames::SampledFrame| sampled.pixels.time);
+            seen.take(std::mem::take(&mut batch))?;
+            if observer(Progress { seconds, duration: video.duration }).is_break() {
+                return Err(ClassifyError::Interrupted.into());
+            }
+        }
+        if end {
+            break;
+        }
+    }
+    seen.finish()?;
+    Ok(Look {
+        windows: seen.windows,
+        window_embeddings: seen.window_embeddings,
+        frame_times: seen.frame_times,
+        frame_embeddings: seen.frame_embeddings,
+        warnings: warnings(&stream.summary(), &video),
+        video,
+    })
+}
+
+fn warnings(met: &frames::SampleSummary, video: &VideoInfo) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if met.lost > 0 {
+        warnings.push(format!("{} damaged frames or packets were skipped, {} frames decoded", met.lost, met.decoded));
+    }
+    if let (true, Some(end)) = (met.unserved > 0, met.ended) {
+        warnings.push(format!("the video ends after {end:.1} s, but says that it lasts {:.1} s", video.duration));
+    }
+    warnings
+}
+
+/// The state of a look: which windows still wait for frames, and what the finished ones gave.
+struct Seen<'a> {
+    model: &'a dyn Model,
+    /// Windows that wait, in order of time, each with the indices of its targets among all targets.
+    waiting: VecDeque<(Window, Vec<usize>)>,
+    /// Features that a waiting window may need, with the targets that they serve.
+    recent: VecDeque<(std::ops::Range<usize>, FrameFeatures)>,
+    windows: Vec<Span>,
+    window_embeddings: Vec<f32>,
+    frame_times: Vec<f64>,
+    frame_embeddings: Vec<f32>,
+}
+
+impl<'a> Seen<'a> {
+    fn new(model: &'a dyn Model, windows: Vec<Window>, targets: &[f64]) -> Self {
+        let index_of = |target: &f64| targets.partition_point(|t| t < target);
+        let waiting = windows.into_iter().map(|window| {
+            let indices = window.targets.iter().map(index_of).collect();
+            (window, indices)
+        });
+        Self {
+            model,
+            waiting: waiting.collect(),
+            recent: VecDeque::new(),
+            windows: Vec::new(),
+            window_embeddings: Vec::new(),
+            frame_times: Vec::new(),
+            frame_embeddings: Vec::new(),
+        }
+    }
+
+    /// Takes the next frames, in order of time, and finishes the windows that have all of theirs.
+    fn take(&mut self, batch: Vec<frames::SampledFrame>) -> Result<(), Error> {
+        let Some(served) = batch.last().map(|frame| frame.targets.end) else { return Ok(()) };
+        let (targets, pixels): (Vec<_>, Vec<_>) = batch.into_iter().map(|frame| (frame.targets, frame.pixels)).unzip();
+        let features = debug_span!("encode frames").in_scope(|| self.model.encode_frames(&pixels))?;
+        assert_eq!(features.len(), pixels.len(), "Model::encode_frames gives one entry a frame");
+        for (targets, features) in targets.into_iter().zip(features) {
+            self.frame_times.push(features.time);
+            self.frame_embeddings.extend(&features.embedding);
+            self.recent.push_back((targets, features));
+        }
+        while self.waiting.front().is_some_and(|(_, indices)| indices.iter().all(|&i| i < served)) {
+            self.finish_window()?;
+        }
+        Ok(())
+    }
+
+    /// Finishes the windows that are left with the frames that came.
+    fn finish(&mut self) -> Result<(), Error> {
+        while !self.waiting.is_empty() {
+            self.finish_window()?;
+        }
+        Ok(())
+    }
+
+    /// Embeds the first waiting window and lets go of the frames that no other needs. A window without frames is left
+    /// out: nothing was seen there.
+    fn finish_window(&mut self) -> Result<(), Error> {
+        let Some((window, indices)) = self.waiting.pop_front() else { return Ok(()) };
+        let serves = |targets: &std::ops::Range<usize>| indices.iter().any(|i| targets.contains(i));
+        let frames: Vec<_> = self.recent.iter().filter(|(targets, _)| serves(targets)).map(|(_, f)| f).collect();
+        if !frames.is_empty() {
+            let embedding = debug_span!("encode windows").in_scope(|| self.model.encode_window(&frames))?;
+            self.window_embeddings.extend(embedding.0);
+            self.windows.push(Span { start: window.start, end: window.end });
+        }
+        let needed = self.waiting.front().map_or(usize::MAX, |(_, indices)| indices[0]);
+        while self.recent.front().is_some_and(|(targets, _)| targets.end <= needed) {
+            self.recent.pop_front();
+        }
+        Ok(())
+    }
+}
