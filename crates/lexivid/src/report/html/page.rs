@@ -388,7 +388,7 @@ fn two_digits(probability: f32) -> String {
     format!("{probability:.2}")
 }
 
-/// To a tenth of a percent; NaN is 0.
+/// To a tenth of a percent.
 fn percent(probability: f32) -> f64 {
-    (f64::from(probability).max(0.0).min(1.0) * 1000.0).round() / 10.0
+    (f64::from(probability).clamp(0.0, 1.0) * 1000.0).round() / 10.0
 }

@@ -31,14 +31,16 @@
   box.addEventListener("click", event => { if (event.target === box) box.close(); });
 
   const tip = $(".tip");
-  function showTip(x, y, name, text) {
+  // Below what is pointed at, so that the strip stays in sight; above it for a finger, or where the window ends.
+  function showTip(x, bounds, finger, name, text) {
     const b = document.createElement("b");
     b.textContent = name;
     tip.replaceChildren(b, document.createElement("br"), text);
     tip.hidden = false;
     const { width, height } = tip.getBoundingClientRect();
     const left = Math.max(8, Math.min(x - width / 2, innerWidth - width - 8));
-    const top = y - height - 14 < 8 ? y + 22 : y - height - 14;
+    const above = finger || bounds.bottom + height + 16 > innerHeight;
+    const top = above ? bounds.top - height - 8 : bounds.bottom + 8;
     tip.style.transform = `translate(${left}px, ${top}px)`;
   }
 
@@ -56,7 +58,7 @@
     const empty = $(".empty", plot);
 
     // Pointing: one cell, its time, its probability, and the frame above it.
-    function point(lane, column, x, y) {
+    function point(lane, column, x, finger = false) {
       const [left, right, when] = columns[column];
       const peak = lane.dataset.peaks.split(" ")[column];
       const middle = (left + right) / 2;
@@ -64,7 +66,7 @@
       const bounds = lane.getBoundingClientRect();
       cursor.style.left = `${middle}%`;
       cursor.hidden = false;
-      showTip(x ?? bounds.left + bounds.width * middle / 100, y ?? bounds.top, lane.parentElement.dataset.name, text);
+      showTip(x ?? bounds.left + bounds.width * middle / 100, bounds, finger, lane.parentElement.dataset.name, text);
       let edge = 0;
       const total = stills.reduce((sum, still) => sum + +still.style.flexGrow, 0);
       for (const still of stills) {
@@ -107,7 +109,8 @@
       lane.addEventListener("focus", () => { if (lane.matches(":focus-visible")) point(lane, +(lane.dataset.column ?? 0)); });
       lane.addEventListener("blur", leave);
       for (const type of ["pointerdown", "pointermove"]) {
-        lane.addEventListener(type, event => point(lane, columnAt(lane, event.clientX), event.clientX, lane.getBoundingClientRect().top));
+        lane.addEventListener(type, event =>
+          point(lane, columnAt(lane, event.clientX), event.clientX, event.pointerType === "touch"));
       }
       lane.addEventListener("pointerleave", event => { if (event.pointerType === "mouse") leave(); });
     }
