@@ -37,8 +37,8 @@ pub struct ModelSummary {
     pub name: String,
     /// SHA-256 over its weights and configuration, the first 16 hex digits.
     pub fingerprint: String,
-    /// The model card, Markdown.
-    #[serde(skip_serializing_if = "String::is_empty", default)]
+    /// The model card, Markdown; not part of the JSON, where it would stand again for every video.
+    #[serde(skip)]
     pub card: String,
 }
 

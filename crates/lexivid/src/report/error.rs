@@ -14,6 +14,12 @@ pub enum ReportError {
     /// The page could not be rendered.
     #[error("report: HTML: {0}")]
     Html(#[from] askama::Error),
+    /// The video could not be read a second time, for its pictures.
+    #[error("report: {0}")]
+    Video(#[from] crate::video::VideoError),
+    /// A picture could not be encoded.
+    #[error("report: JPEG: {0}")]
+    Picture(#[from] image::ImageError),
 }
 
 impl From<serde_json::Error> for ReportError {

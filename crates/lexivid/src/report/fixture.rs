@@ -32,7 +32,7 @@ pub(super) fn classification() -> Classification {
         model: ModelSummary {
             name: "starter".into(),
             fingerprint: "0123456789abcdef".into(),
-            card: "# Starter".into(),
+            card: String::new(),
         },
         settings: Settings {
             window: Some(8.0),

@@ -29,7 +29,8 @@ const BAR: usize = 10;
 /// Terminals narrower than this get no bars and no notes.
 const NARROW: u16 = 72;
 
-/// Writes one table a video, in the order given: labels most probable first.
+/// Writes one table a video, in the order given: labels most probable first. Warnings are not part of it: they belong
+/// on stderr.
 pub fn write(mut out: impl Write, outcomes: &[Outcome], options: TableOptions) -> Result<(), ReportError> {
     for (i, outcome) in outcomes.iter().enumerate() {
         if i > 0 {
@@ -58,9 +59,6 @@ fn write_video(out: &mut impl Write, c: &Classification, options: TableOptions) 
         count(c.windows.len(), "window"),
         count(c.frames_used, "frame"),
     )?;
-    for warning in &c.warnings {
-        writeln!(out, "warning: {}", printable(warning))?;
-    }
     if c.labels.is_empty() {
         writeln!(out, "no labels")?;
         return Ok(());
@@ -178,7 +176,6 @@ mod tests {
     fn wide_terminal() {
         let expected = "\
 clips/bikes.mp4  0:20 · 640×272 · 4 windows · 32 frames
-warning: 3 of 500 frames could not be decoded
      label               probability       when                     best frame   note
 ──────────────────────────────────────────────────────────────────────────────────────────
  ✓   riding a bike       0.93 █████████▎   0:00–0:08, 0:12.5–0:20       0:03.2
@@ -194,7 +191,6 @@ broken.mp4: failed: no video stream
     fn narrow_terminal_and_top() {
         let expected = "\
 clips/bikes.mp4  0:20 · 640×272 · 4 windows · 32 frames
-warning: 3 of 500 frames could not be decoded
      label      probability   when          best frame
 ───────────────────────────────────────────────────────
  ✓   riding a   0.93          0:00–0:08,        0:03.2

@@ -5,6 +5,7 @@ mod axis;
 mod card;
 mod heatmap;
 mod page;
+mod stills;
 
 use super::ReportError;
 use crate::decisions::Classification;
