@@ -3,9 +3,19 @@
 //! Whatever the machine's FFmpeg can open (files, URLs, images, GIFs) is a video here. Nothing of any model is known
 //! in this room.
 
+mod colour;
+mod decoder;
 mod error;
+mod orientation;
+mod probe;
+mod source;
+mod watchdog;
 
 pub use error::VideoError;
+pub use probe::probe;
+
+pub(crate) use decoder::{Decoder, Frame, Picture};
+pub(crate) use watchdog::{Watched, watch};
 
 use std::time::Duration;
 
