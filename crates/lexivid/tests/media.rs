@@ -238,7 +238,7 @@ fn odd_sizes() {
             &["-c:v", "libvpx-vp9", "-cpu-used", "8", "-deadline", "realtime", "-lossless", "1", "-pix_fmt", "yuv420p"],
         ),
     ] {
-        let path = media.make(name, "color=blue:size=64x64:duration=1,format=rgb24,crop=37:53", options);
+        let path = media.make(name, "color=blue:size=64x64:duration=1,format=yuv444p,crop=37:53", options);
         assert_eq!((info(&path).width, info(&path).height), (37, 53));
         let (frames, _) = frames(&path, vec![0.5]);
         for (x, y) in [(0, 0), (15, 15)] {
@@ -336,6 +336,17 @@ fn a_picture_is_one_frame() {
         assert_eq!((frames.len(), frames[0].targets.clone()), (1, 0..8), "{name}");
         assert_near(pixel(&frames[0].pixels, 8, 8), [0x40, 0x80, 0xC0], 4);
     }
+}
+
+#[test]
+fn a_photo_on_its_side() {
+    let media = Media::new();
+    let mut bytes = fs::read(media.make("stored.jpg", "color=red:size=50x30", &["-frames:v", "1"])).unwrap();
+    // Exif after the start-of-image marker: one entry, Orientation (0x0112), short, 6: turn it clockwise.
+    let exif = b"\xFF\xE1\x00\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    bytes.splice(2..2, exif.iter().copied());
+    let info = info(&media.write("photo.jpg", &bytes));
+    assert_eq!((info.rotation, info.width, info.height), (90, 30, 50));
 }
 
 #[test]

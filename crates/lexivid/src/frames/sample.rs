@@ -73,8 +73,9 @@ impl Iterator for FrameStream {
 /// frame on display at t is given: the last one with a presentation time <= t. Targets that share a frame get it once.
 ///
 /// Decoding, conversion and resizing run ahead in a thread, at most 32 frames. Only what the targets need is
-/// decoded where skipping cannot change the result. Packets that cannot be decoded and frames that come out damaged
-/// are skipped and counted; decoding goes on. A target later than half a second after the end of the last frame gets
+/// decoded where skipping cannot change the result. Packets that cannot be read or decoded, and frames that the codec
+/// marks as damaged, are skipped and counted, and decoding goes on; damage that a codec conceals without a mark cannot
+/// be told from a whole frame. In a damaged file the frames lost are those met on the way: a seek may miss some. A target later than half a second after the end of the last frame gets
 /// none.
 ///
 /// # Errors

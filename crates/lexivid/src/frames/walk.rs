@@ -102,8 +102,11 @@ mod tests {
         path
     }
 
-    /// What a walk shows: for every frame its targets, time and pixels; and how many frames were decoded for it.
-    fn shown(path: &Path, targets: &[f64], skipping: Skipping) -> (Vec<(Range<usize>, f64, Vec<u8>)>, usize) {
+    /// A frame's targets, time and pixels.
+    type Shown = (Range<usize>, f64, Vec<u8>);
+
+    /// What a walk shows, and how many frames were decoded for it.
+    fn shown(path: &Path, targets: &[f64], skipping: Skipping) -> (Vec<Shown>, usize) {
         let (path, targets) = (path.to_path_buf(), targets.to_vec());
         watch(&path.clone(), DecodeOptions::default().stall_timeout, 1, move |pulse, outlet| {
             let (mut decoder, first) = Decoder::open(&path, None, &pulse)?;

@@ -69,8 +69,8 @@ pub(crate) struct Decoder {
     pulse: Pulse,
     seconds_per_tick: f64,
     frame_ticks: i64,
-    /// Ticks of the first frame.
-    origin: i64,
+    /// Ticks of the first frame, once it is decoded.
+    origin: Option<i64>,
     /// What the container says; a frame's own side data comes before it.
     orientation: Orientation,
     /// What the container says; it comes before a frame's own.
@@ -125,7 +125,7 @@ impl Decoder {
             pulse: pulse.clone(),
             seconds_per_tick,
             frame_ticks,
-            origin: 0,
+            origin: None,
             orientation,
             pixel_aspect,
             fed: BTreeMap::new(),
@@ -148,9 +148,6 @@ impl Decoder {
             };
             return Err(VideoError::NoFrames { path: path.into(), reason });
         }
-        decoder.origin = first.ticks;
-        (first.time, first.end) = (0.0, first.end - first.time);
-        decoder.latest = 0.0;
         Ok((decoder, first))
     }
 
@@ -161,7 +158,8 @@ impl Decoder {
 
     /// The next frame in order of presentation into `frame`; `false`: there are no more, or nobody wants them.
     ///
-    /// Packets that cannot be decoded and frames that come out damaged are skipped and counted, and decoding goes on.
+    /// Packets that cannot be read or decoded, and frames that the codec marks as damaged, are skipped and counted, and
+    /// decoding goes on. Damage that a codec conceals without a mark cannot be told from a whole frame.
     pub fn next(&mut self, frame: &mut Frame) -> bool {
         while !self.pulse.abandoned() {
             match self.codec.receive_frame(&mut frame.planes) {
@@ -186,6 +184,7 @@ impl Decoder {
                 continue;
             }
             self.tally.decoded += 1;
+            self.origin.get_or_insert(frame.ticks);
             let ticks = self.fed.get(&frame.ticks).copied().filter(|d| *d > 0).unwrap_or(self.frame_ticks);
             while self.fed.first_key_value().is_some_and(|(t, _)| *t < frame.ticks) {
                 self.fed.pop_first();
@@ -226,7 +225,7 @@ impl Decoder {
     }
 
     fn jump(&mut self, time: f64) -> bool {
-        let seconds = self.origin as f64 * self.seconds_per_tick + time;
+        let seconds = self.origin() as f64 * self.seconds_per_tick + time;
         let microseconds = (seconds * f64::from(ffmpeg::ffi::AV_TIME_BASE)).floor() as i64;
         let sought = self.input.seek(microseconds, ..=microseconds).is_ok();
         self.codec.flush();
@@ -296,15 +295,19 @@ impl Decoder {
     }
 
     fn time_of(&self, ticks: i64) -> f64 {
-        ticks.saturating_sub(self.origin) as f64 * self.seconds_per_tick
+        ticks.saturating_sub(self.origin()) as f64 * self.seconds_per_tick
     }
 
     fn ticks_after_latest(&self) -> i64 {
         if self.latest.is_finite() {
-            self.origin + (self.latest / self.seconds_per_tick).round() as i64 + self.frame_ticks
+            self.origin() + (self.latest / self.seconds_per_tick).round() as i64 + self.frame_ticks
         } else {
-            self.origin
+            self.origin()
         }
+    }
+
+    fn origin(&self) -> i64 {
+        self.origin.unwrap_or_default()
     }
 
     /// Upright pixels of `frame` into `picture`.
@@ -362,7 +365,7 @@ impl Decoder {
     pub(super) fn scan(&self) -> Result<f64, VideoError> {
         let mut input = source::open(&self.path, &self.pulse)?;
         // Raw streams have no times; there the durations count.
-        let (mut end, mut untimed, mut errors) = (self.origin, 0i64, 0);
+        let (mut end, mut untimed, mut errors) = (self.origin(), 0i64, 0);
         while errors < MAX_READ_ERRORS && !self.pulse.abandoned() {
             let mut packet = Packet::empty();
             match packet.read(&mut input) {

@@ -2,6 +2,9 @@
 //!
 //! Whatever the machine's FFmpeg can open (files, URLs, images, GIFs) is a video here. Nothing of any model is known
 //! in this room.
+//!
+//! Colours are converted with the frame's own matrix and range; high dynamic range is not tone-mapped and interlaced
+//! frames are not deinterlaced, as in the reference decoders of the models.
 
 mod colour;
 mod decoder;
