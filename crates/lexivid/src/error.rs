@@ -1,6 +1,13 @@
 //! One error for callers who do not care which room it came from.
 
-use crate::{classify::ClassifyError, label::LabelError, models::ModelError, report::ReportError, video::VideoError};
+use crate::{
+    classify::ClassifyError,
+    frames::{PreprocessingError, SamplingError},
+    label::LabelError,
+    models::ModelError,
+    report::ReportError,
+    video::VideoError,
+};
 
 /// Any error of this library; each room has its own typed error.
 #[derive(Debug, thiserror::Error)]
@@ -9,6 +16,12 @@ pub enum Error {
     /// A media file could not be opened or decoded.
     #[error(transparent)]
     Video(#[from] VideoError),
+    /// The windows that were asked for are not possible.
+    #[error(transparent)]
+    Sampling(#[from] SamplingError),
+    /// A model's preprocessing is not one that is known here.
+    #[error(transparent)]
+    Preprocessing(#[from] PreprocessingError),
     /// A label or a list of labels is not usable.
     #[error(transparent)]
     Label(#[from] LabelError),
@@ -31,7 +44,7 @@ impl Error {
             Error::Label(e) => e.hint(),
             Error::Model(e) => e.hint(),
             Error::Classify(e) => e.hint(),
-            Error::Report(_) => None,
+            Error::Sampling(_) | Error::Preprocessing(_) | Error::Report(_) => None,
         }
     }
 }

@@ -1,5 +1,16 @@
 //! Decoded frames -> the frames that a model looks at: sampled at the right times, resized, cropped.
 
+mod hsv;
 mod preprocessing;
+mod resize;
+mod sample;
+mod sampling;
+mod shots;
+mod stills;
+mod walk;
 
-pub use preprocessing::{Filter, FramePixels, Preprocessing, View};
+pub use preprocessing::{Filter, FramePixels, Preprocessing, PreprocessingError, View};
+pub use sample::{FrameStream, SampleSummary, SampledFrame, sample};
+pub use sampling::{Sampling, SamplingError, Window, Windowing, targets};
+pub use shots::{Shot, detect_shots};
+pub use stills::stills;

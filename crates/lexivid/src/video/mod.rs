@@ -2,10 +2,23 @@
 //!
 //! Whatever the machine's FFmpeg can open (files, URLs, images, GIFs) is a video here. Nothing of any model is known
 //! in this room.
+//!
+//! Colours are converted with the frame's own matrix and range; high dynamic range is not tone-mapped and interlaced
+//! frames are not deinterlaced, as in the reference decoders of the models.
 
+mod colour;
+mod decoder;
 mod error;
+mod orientation;
+mod probe;
+mod source;
+mod watchdog;
 
 pub use error::VideoError;
+pub use probe::probe;
+
+pub(crate) use decoder::{Decoder, Frame, Picture};
+pub(crate) use watchdog::{Watched, watch};
 
 use std::time::Duration;
 
