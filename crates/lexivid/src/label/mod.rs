@@ -1,8 +1,10 @@
 //! Labels as users give them.
 
 mod error;
+mod prompt;
 
 pub use error::LabelError;
+pub use prompt::prompts;
 
 /// Whether a label names a thing or something that happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]

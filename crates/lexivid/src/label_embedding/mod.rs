@@ -1,5 +1,11 @@
 //! Label -> label embedding, f_t(l): the text side.
 
+mod text_transformer;
+mod tokenizer;
+
+pub use text_transformer::{TextConfig, TextOutput, TextPooling, TextTransformer};
+pub use tokenizer::{Tokenizer, TokenizerError, Tokens};
+
 use crate::matching::Calibration;
 
 /// f_t(l) and what is known about it.
