@@ -18,6 +18,7 @@ pub use linear::Linear;
 pub use mlp::Mlp;
 pub use transformer::{Encoder, EncoderBlock, EncoderConfig};
 pub use weights::{Scope, Weights, WeightsError};
+pub(crate) use weights::{shard_names, weight_files};
 
 /// `x / |x|`; a zero vector stays zero.
 pub fn l2_normalised(mut x: Vec<f32>) -> Vec<f32> {
