@@ -41,7 +41,8 @@ with tempfile.TemporaryDirectory() as directory, torch.no_grad():
     model.save_pretrained(directory)
     for file in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(FIXTURE / file, directory)
-    (directory / "preprocessor_config.json").write_text('{"size": 224}')
+    preprocessor = {"size": {"shortest_edge": 224}, "crop_size": 224, "resample": 3, "image_mean": MEAN, "image_std": STD}
+    (directory / "preprocessor_config.json").write_text(json.dumps(preprocessor))
     pictures = torch.randint(0, 256, (8, 224, 224, 3), dtype=torch.uint8)
     save_file({"pictures": pictures}, directory / "pictures.safetensors")
 

@@ -1,9 +1,7 @@
 //! Pixels -> features of every frame: the image towers.
 
-mod pixels;
 mod vit;
 
-pub use pixels::pixel_tensor;
 pub use vit::{PatchWeights, Vit, VitConfig, VitOutput, VitPooling};
 
 /// What an image tower says about one frame.

@@ -2,4 +2,4 @@
 
 mod preprocessing;
 
-pub use preprocessing::{Filter, FramePixels, Preprocessing, View};
+pub use preprocessing::{Filter, FramePixels, Preprocessing, PreprocessingError, View};

@@ -130,3 +130,26 @@ impl Canonical {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fixture() -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/clip_gelu/tokenizer.json")
+    }
+
+    #[test]
+    fn a_token_that_the_tower_does_not_know_is_an_error() {
+        let tokenizer = Tokenizer::clip(&fixture(), 77, 600).unwrap();
+        let error = tokenizer.encode("dog").unwrap_err();
+        assert!(matches!(error, TokenizerError::OutOfVocabulary { vocabulary: 600, .. }), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_is_no_tokenizer_is_named() {
+        let error = Tokenizer::clip(&fixture().with_file_name("config.json"), 77, 600).unwrap_err().to_string();
+        assert!(error.contains("clip_gelu/config.json"), "{error}");
+        assert!(Tokenizer::siglip(Path::new("/nowhere/tokenizer.json"), 64, 600).is_err());
+    }
+}

@@ -1,7 +1,8 @@
 //! Beneath every room: pieces that several networks share, and the reading of weights. Knows no room.
 //!
 //! Everything here is made of differentiable tensor operations: gradients pass through frozen towers to learned inputs.
-//! candle's `LayerNorm::forward` and `softmax_last_dim` would be silent gaps, they have no backward.
+//! candle's `LayerNorm::forward` and `softmax_last_dim` would be silent gaps, they have no backward. They would save
+//! about a tenth of the time of ViT-B/16 (8 pictures, summed over its operations).
 
 mod activation;
 mod attention;

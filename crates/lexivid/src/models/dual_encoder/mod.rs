@@ -3,13 +3,12 @@
 
 mod calibration;
 mod config;
-mod preprocessor;
 #[cfg(test)]
 mod tests;
 
 use super::{About, Model, ModelError, fingerprint};
 use crate::{
-    features::{FrameFeatures, Vit, pixel_tensor},
+    features::{FrameFeatures, Vit},
     frames::{FramePixels, Preprocessing},
     label::{Label, prompts},
     label_embedding::{LabelEmbedding, Origin, TextPooling, TextTransformer, Tokenizer},
@@ -45,7 +44,7 @@ impl DualEncoder {
     /// `README.md`). `name` is what the user calls the model.
     pub fn load(name: &str, dir: &Path, device: &Device) -> Result<Self, ModelError> {
         let config = parse_file(dir, "config.json", DualEncoderConfig::parse)?;
-        let preprocessing = parse_file(dir, "preprocessor_config.json", |json| preprocessor::parse(json, &config))?;
+        let preprocessing = parse_file(dir, "preprocessor_config.json", |json| preprocessing(json, &config))?;
         let tokenizer = load_tokenizer(dir, &config)?;
         let pad_token = pad_token(dir, &tokenizer, &config)?;
 
@@ -123,19 +122,19 @@ impl Model for DualEncoder {
     }
 
     fn encode_frames(&self, frames: &[FramePixels]) -> Result<Vec<FrameFeatures>, ModelError> {
-        let pictures: Vec<&[u8]> = frames.iter().flat_map(|f| f.views.iter().map(Vec::as_slice)).collect();
-        let mut embeddings = Vec::with_capacity(pictures.len());
-        for batch in pictures.chunks(PICTURE_BATCH) {
-            let pixels = pixel_tensor(batch, &self.preprocessing, &self.device)?; // [B, 3, H, W]
-            let pooled = self.vision.forward(&pixels, false)?.pooled; // [B, D]
+        let views = self.preprocessing.views.len();
+        let mut embeddings = Vec::with_capacity(frames.len() * views);
+        for batch in frames.chunks((PICTURE_BATCH / views).max(1)) {
+            let pixels = self.preprocessing.normalise(batch, &self.device)?.flatten(0, 1)?; // [B * V, 3, H, W]
+            let pooled = self.vision.forward(&pixels, false)?.pooled; // [B * V, D]
             embeddings.extend(pooled.to_vec2::<f32>()?.into_iter().map(l2_normalised));
         }
         let mut embeddings = embeddings.into_iter();
         Ok(frames
             .iter()
             .map(|frame| {
-                let views: Vec<Vec<f32>> = embeddings.by_ref().take(frame.views.len()).collect();
-                FrameFeatures { time: frame.time, embedding: normalised_mean(&views, self.dimension()) }
+                let of_frame: Vec<Vec<f32>> = embeddings.by_ref().take(views).collect();
+                FrameFeatures { time: frame.time, embedding: normalised_mean(&of_frame, self.dimension()) }
             })
             .collect())
     }
@@ -181,6 +180,20 @@ fn parse_file<T>(dir: &Path, file: &str, parse: impl FnOnce(&str) -> Result<T, S
         .map_err(|e| e.to_string())
         .and_then(|text| parse(&text))
         .map_err(|reason| ModelError::BadFile { path, reason })
+}
+
+/// What `preprocessor_config.json` says, which has to fit the tower. A NaFlex file names no size: it gets the tower's.
+fn preprocessing(json: &str, config: &DualEncoderConfig) -> Result<Preprocessing, String> {
+    let side = config.vision.image_size;
+    let mut file: serde_json::Value = serde_json::from_str(json).map_err(|e| e.to_string())?;
+    if let (Family::Siglip2, Some(fields)) = (config.family, file.as_object_mut()) {
+        fields.insert("size".into(), serde_json::json!({"height": side, "width": side}));
+    }
+    let preprocessing = Preprocessing::from_hf_json(&file.to_string()).map_err(|e| e.to_string())?;
+    match preprocessing.size {
+        (height, width) if height as usize == side && width as usize == side => Ok(preprocessing),
+        (height, width) => Err(format!("expected pictures of {side} x {side} for this tower, got {height} x {width}")),
+    }
 }
 
 fn load_tokenizer(dir: &Path, config: &DualEncoderConfig) -> Result<Tokenizer, ModelError> {
@@ -236,7 +249,13 @@ fn scalar(weights: &Weights, name: &str, family: Family) -> Result<f32, ModelErr
     Ok(weights.root().tensor(name, shape)?.flatten_all()?.sum(D::Minus1)?.to_scalar()?)
 }
 
-/// The model card that lies beside the weights, or nothing.
+/// The model card that lies beside the weights, or nothing. Cards from the hub begin with metadata between two lines of
+/// dashes, which is not for readers.
 fn card(dir: &Path) -> String {
-    ["MODEL.md", "README.md"].iter().find_map(|file| std::fs::read_to_string(dir.join(file)).ok()).unwrap_or_default()
+    let card = ["MODEL.md", "README.md"].iter().find_map(|file| std::fs::read_to_string(dir.join(file)).ok());
+    let card = card.unwrap_or_default();
+    match card.strip_prefix("---\n").and_then(|rest| rest.split_once("\n---\n")) {
+        Some((_, body)) => body.trim_start().into(),
+        None => card,
+    }
 }

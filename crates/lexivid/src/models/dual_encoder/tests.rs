@@ -1,7 +1,10 @@
 //! Against transformers: tiny models with random weights, written by `scripts/goldens/clip.py`.
 
 use super::*;
-use crate::label::Kind;
+use crate::{
+    frames::{Filter, View},
+    label::Kind,
+};
 use candle_core::Var;
 use std::{collections::HashMap, fs, path::PathBuf};
 
@@ -139,9 +142,12 @@ fn synonyms_and_views_are_averaged() {
 
     let [a, b] = <[FramePixels; 2]>::try_from(frames(&golden("clip_gelu"))).unwrap();
     let two_views = FramePixels { time: 0.0, views: vec![a.views[0].clone(), b.views[0].clone()] };
+    let mut two = load("clip_gelu");
+    two.preprocessing.views.push(View::Stretch);
+    let both = two.encode_frames(&[two_views]).unwrap().remove(0).embedding;
     let embedding = |frame| model.encode_frames(&[frame]).unwrap().remove(0).embedding;
     let mean = normalised_mean(&[embedding(a), embedding(b)], model.dimension());
-    assert_close("views", &stack(vec![embedding(two_views)]), &stack(vec![mean]));
+    assert_close("views", &stack(vec![both]), &stack(vec![mean]));
 }
 
 #[test]
@@ -247,15 +253,20 @@ fn the_fingerprint_changes_with_a_single_weight_and_not_with_the_place() {
 }
 
 #[test]
-fn the_card_beside_the_weights_is_read() {
+fn the_card_beside_the_weights_is_read_without_its_metadata() {
     let dir = copy("siglip");
-    fs::write(dir.path().join("README.md"), "# Card").unwrap();
-    assert_eq!(DualEncoder::load("mine", dir.path(), &Device::Cpu).unwrap().about().card, "# Card");
+    let card = || DualEncoder::load("mine", dir.path(), &Device::Cpu).unwrap().about().card.clone();
+    assert_eq!(card(), "");
+    fs::write(dir.path().join("README.md"), "---\nlicense: mit\n---\n\n# Card").unwrap();
+    assert_eq!(card(), "# Card");
+    fs::write(dir.path().join("MODEL.md"), "# Ours").unwrap();
+    assert_eq!(card(), "# Ours");
 }
 
 #[test]
 fn files_that_are_not_as_expected_are_named() {
-    let cases: [(&str, &str, fn(&Path), &[&str]); 7] = [
+    type Spoil = fn(&Path);
+    let cases: [(&str, &str, Spoil, &[&str]); 8] = [
         ("clip_gelu", "no tokenizer", |d| fs::remove_file(d.join("tokenizer.json")).unwrap(), &["tokenizer.json"]),
         ("clip_gelu", "no config", |d| fs::remove_file(d.join("config.json")).unwrap(), &["config.json"]),
         (
@@ -280,6 +291,16 @@ fn files_that_are_not_as_expected_are_named() {
                 fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
             },
             &["model.safetensors", "a safetensors file"],
+        ),
+        (
+            "siglip",
+            "another input size",
+            |d| {
+                let path = d.join("preprocessor_config.json");
+                let json = fs::read_to_string(&path).unwrap();
+                fs::write(path, json.replace("14", "16")).unwrap();
+            },
+            &["preprocessor_config.json", "14 x 14", "16 x 16"],
         ),
         (
             "siglip",
@@ -316,5 +337,21 @@ fn a_missing_tensor_is_named_with_the_shape_it_should_have() {
 fn a_picture_of_the_wrong_size_is_an_error() {
     let frame = FramePixels { time: 0.0, views: vec![vec![0; 5]] };
     let error = load("siglip").encode_frames(&[frame]).unwrap_err().to_string();
-    assert!(error.contains("14 x 14") && error.contains("5 bytes"), "{error}");
+    assert!(error.contains("588 bytes") && error.contains("[5]"), "{error}");
+}
+
+#[test]
+fn preprocessing_is_the_files_and_naflex_gets_the_towers_square() {
+    let clip = load("clip_gelu");
+    assert_eq!(clip.preprocessing().views, [View::CentreCrop { shortest_edge: 12 }]);
+    let naflex = load("siglip2");
+    let expected = Preprocessing {
+        size: (12, 12),
+        views: vec![View::Stretch],
+        filter: Filter::Bilinear,
+        mean: [0.5; 3],
+        std: [0.5; 3],
+    };
+    assert_eq!(naflex.preprocessing(), &expected);
+    assert!(naflex.about().caveats[0].contains("square"));
 }

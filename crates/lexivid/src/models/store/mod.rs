@@ -13,7 +13,7 @@ mod manifest;
 mod tests;
 
 pub(in crate::models) use digest::sha256_of;
-pub use manifest::Manifest;
+use manifest::Manifest;
 
 use super::{ModelError, SUPPORTED, model_type};
 use digest::git_blob_of;
@@ -113,6 +113,11 @@ impl Store {
         Ok(Self { home, hub_cache, hub_endpoint: env::var("HF_ENDPOINT").ok().filter(|e| !e.is_empty()) })
     }
 
+    /// The file in which label embeddings are kept between runs.
+    pub fn label_database(&self) -> PathBuf {
+        self.home.join("labels.sqlite")
+    }
+
     /// The directory of an assembled model, whether it is there or not.
     pub fn assembled(&self, name: &str) -> PathBuf {
         self.home.join("models").join(name)
@@ -204,6 +209,11 @@ impl Store {
         checks.sort_by(|a, b| a.file.cmp(&b.file));
         Ok(checks)
     }
+}
+
+/// [`Store::label_database`] of the environment's store.
+pub fn label_database_path() -> Result<PathBuf, ModelError> {
+    Ok(Store::from_env()?.label_database())
 }
 
 /// A file of the hub's cache against the name of the blob that it links to.
