@@ -1,5 +1,9 @@
 //! Pixels -> features of every frame: the image towers.
 
+mod vit;
+
+pub use vit::{PatchWeights, Vit, VitConfig, VitOutput, VitPooling};
+
 /// What an image tower says about one frame.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FrameFeatures {

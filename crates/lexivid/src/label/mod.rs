@@ -3,9 +3,11 @@
 mod error;
 mod list;
 mod parse;
+mod prompt;
 
 pub use error::LabelError;
 pub use list::LabelList;
+pub use prompt::prompts;
 
 /// Whether a label names a thing or something that happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]

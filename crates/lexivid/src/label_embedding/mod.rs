@@ -2,9 +2,13 @@
 
 mod calibration;
 mod database;
+mod text_transformer;
+mod tokenizer;
 
 pub use calibration::Calibration;
 pub use database::{DatabaseError, LabelDatabase};
+pub use text_transformer::{TextConfig, TextOutput, TextPooling, TextTransformer};
+pub use tokenizer::{Tokenizer, TokenizerError, Tokens};
 
 /// f_t(l) and what is known about it.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]

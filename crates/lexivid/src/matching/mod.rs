@@ -1,8 +1,6 @@
 //! Video embedding x label embedding -> similarity s = f_t(l) . f_v(v), and similarity -> probability.
 
-pub use crate::label_embedding::Calibration;
-
-use crate::label_embedding::LabelEmbedding;
+use crate::label_embedding::{Calibration, LabelEmbedding};
 use candle_core::{Device, Tensor};
 
 /// The label embeddings of a run, ready to be matched against many videos.

@@ -1,3 +1,4 @@
+use crate::{label_embedding::TokenizerError, nn::WeightsError};
 use std::path::PathBuf;
 
 /// Why a model could not be fetched, loaded or run.
@@ -27,9 +28,42 @@ pub enum ModelError {
     /// The tensor engine failed.
     #[error("model: {0}")]
     Tensor(#[from] candle_core::Error),
+    /// The weights could not be read.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
     /// A text could not be tokenized.
     #[error("tokenizer: {0}")]
-    Tokenizer(String),
+    Tokenizer(#[from] TokenizerError),
+    /// A model in the hub's cache lacks a file: its download was interrupted.
+    #[error("model {name:?} is only half downloaded: {file} is missing")]
+    Incomplete {
+        /// The name as given.
+        name: String,
+        /// A file that is missing.
+        file: String,
+    },
+    /// The hub could not be reached, or has not what is needed.
+    #[error("{name}: {reason}")]
+    Hub {
+        /// The hub id.
+        name: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The store could not be read or written.
+    #[error("{path}: {source}", path = .path.display())]
+    Io {
+        /// The place.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The user has no home directory, and no other place was named.
+    #[error("no place for models: {reason}")]
+    NoHome {
+        /// What the system said.
+        reason: String,
+    },
 }
 
 impl ModelError {
@@ -37,6 +71,8 @@ impl ModelError {
     pub fn hint(&self) -> Option<String> {
         match self {
             ModelError::NotInstalled { name } => Some(format!("`lexivid models pull {name}` fetches it")),
+            ModelError::Incomplete { name, .. } => Some(format!("`lexivid models pull {name}` goes on with it")),
+            ModelError::NoHome { .. } => Some("set LEXIVID_HOME and HF_HOME".into()),
             _ => None,
         }
     }

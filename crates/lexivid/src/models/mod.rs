@@ -1,10 +1,18 @@
 //! The networks of the rooms, wired into whole models behind one trait, and the store that they are kept in.
 
 mod device;
+mod dual_encoder;
 mod error;
+mod fingerprint;
+pub mod store;
 
 pub use device::device;
+pub use dual_encoder::DualEncoder;
 pub use error::ModelError;
+
+use candle_core::Device;
+use std::{path::Path, sync::Arc};
+use store::Store;
 
 use crate::{
     features::FrameFeatures,
@@ -51,4 +59,38 @@ pub struct About {
     pub card: String,
     /// What a user should be warned of on every run ("probabilities are not calibrated"), if anything.
     pub caveats: Vec<String>,
+}
+
+/// The model types of `config.json` that [`load`] knows.
+const SUPPORTED: [&str; 3] = ["clip", "siglip", "siglip2"];
+
+/// Loads an installed model: a name or hub id of the [`store`], or a directory.
+///
+/// # Errors
+/// When it is not installed, or its files are not as expected.
+pub fn load(name: &str, device: &Device) -> Result<Arc<dyn Model>, ModelError> {
+    let dir = Store::from_env()?.path(name)?;
+    match model_type(&dir)?.as_str() {
+        "clip" | "siglip" | "siglip2" => Ok(Arc::new(DualEncoder::load(name, &dir, device)?)),
+        other => Err(ModelError::BadFile {
+            path: dir.join("config.json"),
+            reason: format!("expected model_type {}, got {other:?}", SUPPORTED.join(", ")),
+        }),
+    }
+}
+
+/// The `model_type` of a directory's `config.json`.
+fn model_type(dir: &Path) -> Result<String, ModelError> {
+    #[derive(serde::Deserialize)]
+    struct Config {
+        model_type: String,
+    }
+    let path = dir.join("config.json");
+    let config = std::fs::read_to_string(&path)
+        .map_err(|e| e.to_string())
+        .and_then(|json| serde_json::from_str::<Config>(&json).map_err(|e| e.to_string()));
+    match config {
+        Ok(config) => Ok(config.model_type),
+        Err(reason) => Err(ModelError::BadFile { path, reason }),
+    }
 }

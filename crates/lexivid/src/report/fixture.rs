@@ -29,11 +29,7 @@ pub(super) fn classification() -> Classification {
             duration: 20.0,
             frame_rate: Some(25.0),
         },
-        model: ModelSummary {
-            name: "starter".into(),
-            fingerprint: "0123456789abcdef".into(),
-            card: String::new(),
-        },
+        model: ModelSummary { name: "starter".into(), fingerprint: "0123456789abcdef".into(), card: String::new() },
         settings: Settings {
             window: Some(8.0),
             hop: Some(4.0),

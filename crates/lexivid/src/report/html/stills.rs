@@ -2,12 +2,7 @@
 //! looked at would cost memory for frames that nobody is shown.
 
 use super::{STRIP_STILLS, Still, VideoPage};
-use crate::{
-    decisions::Classification,
-    frames,
-    report::ReportError,
-    video::DecodeOptions,
-};
+use crate::{decisions::Classification, frames, report::ReportError, video::DecodeOptions};
 use image::{ImageEncoder, RgbImage, codecs::jpeg::JpegEncoder};
 use std::{collections::BTreeMap, path::Path};
 

@@ -1,0 +1,260 @@
+//! Models with an image tower and a text tower in one joint space: CLIP, SigLIP, SigLIP 2, from a directory in Hugging
+//! Face's layout.
+
+mod calibration;
+mod config;
+#[cfg(test)]
+mod tests;
+
+use super::{About, Model, ModelError, fingerprint};
+use crate::{
+    features::{FrameFeatures, Vit},
+    frames::{FramePixels, Preprocessing},
+    label::{Label, prompts},
+    label_embedding::{Calibration, LabelEmbedding, Origin, TextPooling, TextTransformer, Tokenizer},
+    nn::{Weights, l2_normalised},
+    video_embedding::{VideoEmbedding, frame_mean},
+};
+use candle_core::{D, Device, Tensor};
+use config::{DualEncoderConfig, Family};
+use std::path::Path;
+
+/// Pictures that go through the image tower at once; bounds memory (about 100 MB for ViT-B/16).
+const PICTURE_BATCH: usize = 8;
+/// Sentences that go through the text tower at once.
+const SENTENCE_BATCH: usize = 64;
+
+/// A model with two towers.
+pub struct DualEncoder {
+    about: About,
+    preprocessing: Preprocessing,
+    vision: Vit,
+    text: TextTransformer,
+    tokenizer: Tokenizer,
+    /// Fills sentences up to the length of their batch.
+    pad_token: u32,
+    calibration: Calibration,
+    device: Device,
+}
+
+impl DualEncoder {
+    /// Reads `config.json`, `model.safetensors` (or its shards), `tokenizer.json`, `preprocessor_config.json`, and, where
+    /// there are any, `tokenizer_config.json`, `lexivid.json` (a [`Calibration`]) and the card (`MODEL.md` or
+    /// `README.md`). `name` is what the user calls the model.
+    pub fn load(name: &str, dir: &Path, device: &Device) -> Result<Self, ModelError> {
+        let config = parse_file(dir, "config.json", DualEncoderConfig::parse)?;
+        let preprocessing = parse_file(dir, "preprocessor_config.json", |json| preprocessing(json, &config))?;
+        let tokenizer = load_tokenizer(dir, &config)?;
+        let pad_token = pad_token(dir, &tokenizer, &config)?;
+
+        let weights = Weights::open(dir, device)?;
+        let root = weights.root();
+        let vision = Vit::load(&root, &config.vision)?;
+        let text = TextTransformer::load(&root, &config.text)?;
+
+        let logit_scale = scalar(&weights, "logit_scale", config.family)?.exp();
+        let own = calibration::read(dir)
+            .map_err(|reason| ModelError::BadFile { path: dir.join(calibration::FILE), reason })?;
+        let mut caveats = Vec::new();
+        let calibration = match (own, config.family) {
+            (Some(calibration), _) => calibration,
+            (None, Family::Siglip | Family::Siglip2) => {
+                Calibration { scale: logit_scale, bias: scalar(&weights, "logit_bias", config.family)? }
+            }
+            (None, Family::Clip) => {
+                caveats.push(format!(
+                    "probabilities are not calibrated for {name}: CLIP has no threshold of its own, so a similarity of \
+                     0.25 is taken as even odds; compare labels by rank, or put a fitted scale and bias into {}",
+                    calibration::FILE
+                ));
+                calibration::uncalibrated(logit_scale)
+            }
+        };
+        if config.family == Family::Siglip2 {
+            caveats.push(format!("{name} takes pictures of any shape, but is given them stretched to a square"));
+        }
+        let about = About { name: name.into(), fingerprint: fingerprint::of(dir)?, card: card(dir), caveats };
+        Ok(Self { about, preprocessing, vision, text, tokenizer, pad_token, calibration, device: device.clone() })
+    }
+
+    /// Sentences -> normalised text embeddings `[D]`, one each, in order.
+    fn encode_sentences(&self, sentences: &[String]) -> Result<Vec<Vec<f32>>, ModelError> {
+        let mut embeddings = Vec::with_capacity(sentences.len());
+        for batch in sentences.chunks(SENTENCE_BATCH) {
+            let mut rows = Vec::with_capacity(batch.len());
+            for sentence in batch {
+                let tokens = self.tokenizer.encode(sentence)?;
+                if tokens.truncated {
+                    let context = self.text.config().context;
+                    tracing::warn!("only the first {context} tokens of {sentence:?} are looked at");
+                }
+                rows.push(tokens.ids);
+            }
+            let pooling = self.text.config().pooling;
+            let length = match pooling {
+                // SigLIP was trained on full-length sequences, and pools the last position.
+                TextPooling::Last => self.text.config().context,
+                // CLIP's attention is causal: padding behind the pooled position changes nothing.
+                _ => rows.iter().map(Vec::len).max().unwrap_or(0),
+            };
+            rows.iter_mut().for_each(|ids| ids.resize(length, self.pad_token));
+            let pooled_at: Vec<usize> = rows.iter().map(|ids| pooling.position(ids)).collect();
+            let ids = Tensor::from_vec(rows.concat(), (batch.len(), length), &self.device)?; // [B, S]
+            let output = self.text.forward(&self.text.token_embeddings(&ids)?, &pooled_at, false)?;
+            embeddings.extend(output.embedding.to_vec2::<f32>()?.into_iter().map(l2_normalised));
+        }
+        Ok(embeddings)
+    }
+}
+
+impl Model for DualEncoder {
+    fn about(&self) -> &About {
+        &self.about
+    }
+
+    fn preprocessing(&self) -> &Preprocessing {
+        &self.preprocessing
+    }
+
+    fn dimension(&self) -> usize {
+        self.vision.config().dimension()
+    }
+
+    fn encode_frames(&self, frames: &[FramePixels]) -> Result<Vec<FrameFeatures>, ModelError> {
+        let views = self.preprocessing.views.len();
+        let mut embeddings = Vec::with_capacity(frames.len() * views);
+        for batch in frames.chunks((PICTURE_BATCH / views).max(1)) {
+            let pixels = self.preprocessing.normalise(batch, &self.device)?.flatten(0, 1)?; // [B * V, 3, H, W]
+            let pooled = self.vision.forward(&pixels, false)?.pooled; // [B * V, D]
+            embeddings.extend(pooled.to_vec2::<f32>()?.into_iter().map(l2_normalised));
+        }
+        let mut embeddings = embeddings.into_iter();
+        Ok(frames
+            .iter()
+            .map(|frame| {
+                let of_frame: Vec<Vec<f32>> = embeddings.by_ref().take(views).collect();
+                FrameFeatures { time: frame.time, embedding: normalised_mean(&of_frame, self.dimension()) }
+            })
+            .collect())
+    }
+
+    fn encode_window(&self, frames: &[&FrameFeatures]) -> Result<VideoEmbedding, ModelError> {
+        Ok(frame_mean(frames))
+    }
+
+    fn encode_labels(&self, labels: &[Label]) -> Result<Vec<LabelEmbedding>, ModelError> {
+        let sentences: Vec<Vec<String>> = labels.iter().map(prompts).collect();
+        let mut embeddings = self.encode_sentences(&sentences.concat())?.into_iter();
+        Ok(sentences
+            .iter()
+            .map(|of_label| {
+                let each: Vec<Vec<f32>> = embeddings.by_ref().take(of_label.len()).collect();
+                LabelEmbedding {
+                    vector: normalised_mean(&each, self.dimension()),
+                    calibration: self.calibration,
+                    origin: Origin::TextTower,
+                }
+            })
+            .collect())
+    }
+
+    fn label_batch(&self) -> usize {
+        SENTENCE_BATCH
+    }
+}
+
+/// The mean of normalised vectors `[D]`, normalised again.
+fn normalised_mean(vectors: &[Vec<f32>], dimension: usize) -> Vec<f32> {
+    let mut sum = vec![0.0; dimension];
+    for vector in vectors {
+        sum.iter_mut().zip(vector).for_each(|(s, x)| *s += x);
+    }
+    l2_normalised(sum)
+}
+
+/// Reads a text file of the model and makes something of it.
+fn parse_file<T>(dir: &Path, file: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, ModelError> {
+    let path = dir.join(file);
+    std::fs::read_to_string(&path)
+        .map_err(|e| e.to_string())
+        .and_then(|text| parse(&text))
+        .map_err(|reason| ModelError::BadFile { path, reason })
+}
+
+/// What `preprocessor_config.json` says, which has to fit the tower. A NaFlex file names no size: it gets the tower's.
+fn preprocessing(json: &str, config: &DualEncoderConfig) -> Result<Preprocessing, String> {
+    let side = config.vision.image_size;
+    let mut file: serde_json::Value = serde_json::from_str(json).map_err(|e| e.to_string())?;
+    if let (Family::Siglip2, Some(fields)) = (config.family, file.as_object_mut()) {
+        fields.insert("size".into(), serde_json::json!({"height": side, "width": side}));
+    }
+    let preprocessing = Preprocessing::from_hf_json(&file.to_string()).map_err(|e| e.to_string())?;
+    match preprocessing.size {
+        (height, width) if height as usize == side && width as usize == side => Ok(preprocessing),
+        (height, width) => Err(format!("expected pictures of {side} x {side} for this tower, got {height} x {width}")),
+    }
+}
+
+fn load_tokenizer(dir: &Path, config: &DualEncoderConfig) -> Result<Tokenizer, ModelError> {
+    let path = dir.join("tokenizer.json");
+    let (context, vocabulary) = (config.text.context, config.text.vocabulary);
+    Ok(match config.family {
+        Family::Clip => Tokenizer::clip(&path, context, vocabulary)?,
+        Family::Siglip | Family::Siglip2 => Tokenizer::siglip(&path, context, vocabulary)?,
+    })
+}
+
+/// The padding token's id: by `tokenizer_config.json`, or else by `config.json`, whose default of 1 is wrong for
+/// SigLIP 2 (Gemma's vocabulary pads with 0).
+fn pad_token(dir: &Path, tokenizer: &Tokenizer, config: &DualEncoderConfig) -> Result<u32, ModelError> {
+    #[derive(serde::Deserialize)]
+    struct TokenizerConfig {
+        pad_token: Option<Token>,
+    }
+    /// `"<pad>"` or `{"content": "<pad>", ..}`.
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    enum Token {
+        Text(String),
+        Added { content: String },
+    }
+    const FILE: &str = "tokenizer_config.json";
+    let token = if dir.join(FILE).is_file() {
+        parse_file(dir, FILE, |json| serde_json::from_str::<TokenizerConfig>(json).map_err(|e| e.to_string()))?
+            .pad_token
+    } else {
+        None
+    };
+    let id = match token {
+        Some(Token::Text(token) | Token::Added { content: token }) => tokenizer.token_id(&token),
+        None => None,
+    };
+    let id = id.unwrap_or(config.pad_token);
+    if id as usize >= config.text.vocabulary {
+        return Err(ModelError::BadFile {
+            path: dir.join("config.json"),
+            reason: format!("expected a padding token below {}, got {id}", config.text.vocabulary),
+        });
+    }
+    Ok(id)
+}
+
+/// A number of the model; CLIP stores its scale without dimensions, SigLIP as a list of one.
+fn scalar(weights: &Weights, name: &str, family: Family) -> Result<f32, ModelError> {
+    let shape: &[usize] = match family {
+        Family::Clip => &[],
+        Family::Siglip | Family::Siglip2 => &[1],
+    };
+    Ok(weights.root().tensor(name, shape)?.flatten_all()?.sum(D::Minus1)?.to_scalar()?)
+}
+
+/// The model card that lies beside the weights, or nothing. Cards from the hub begin with metadata between two lines of
+/// dashes, which is not for readers.
+fn card(dir: &Path) -> String {
+    let card = ["MODEL.md", "README.md"].iter().find_map(|file| std::fs::read_to_string(dir.join(file)).ok());
+    let card = card.unwrap_or_default();
+    match card.strip_prefix("---\n").and_then(|rest| rest.split_once("\n---\n")) {
+        Some((_, body)) => body.trim_start().into(),
+        None => card,
+    }
+}
