@@ -1,5 +1,7 @@
 //! Pixels -> features of every frame: the image towers.
 
+pub mod efficientnet_lite;
+
 /// What an image tower says about one frame.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FrameFeatures {
