@@ -1,5 +1,7 @@
 //! Label -> label embedding, f_t(l): the text side.
 
+pub mod kernel_regression;
+
 use crate::matching::Calibration;
 
 /// f_t(l) and what is known about it.

@@ -180,6 +180,11 @@ impl Llama {
         &self.config
     }
 
+    /// Where the weights are.
+    pub fn device(&self) -> &Device {
+        self.embeddings.device()
+    }
+
     /// Token ids `[B, T]` (u32) -> token embeddings E(l), `[B, T, E]`.
     pub fn embed(&self, tokens: &Tensor) -> Result<Tensor> {
         let (b, t) = tokens.dims2()?;

@@ -2,6 +2,7 @@
 
 pub mod gguf;
 pub mod llama;
+pub mod phrase;
 
 #[cfg(test)]
 mod tests;
