@@ -10,6 +10,7 @@ import torch
 
 state = OrderedDict(
     weight=torch.arange(6, dtype=torch.float32).reshape(2, 3) / 2,
+    transposed=torch.arange(8, dtype=torch.float32).reshape(2, 4).T[::2],
     num_batches_tracked=torch.tensor(7),
     bias=torch.tensor([-1.0, 3.25]),
 )

@@ -45,9 +45,12 @@ impl KernelRegression {
         kernel(&squared_distances(features, &self.anchors)?, &self.width)?.matmul(&self.coefficients)
     }
 
-    /// For every row of `[B, F]`: the nearest anchor and the cosine similarity to it, in text space.
+    /// For every row of `[B, F]`: the nearest anchor and the cosine similarity to it in text space, after the mean of
+    /// the anchors is taken off (all phrases of a language model share most of their direction).
     pub fn nearest(&self, features: &Tensor) -> Result<Vec<(usize, f32)>> {
-        let cosine = unit_rows(features)?.matmul(&unit_rows(&self.anchors)?.t()?)?; // [B, N]
+        let mean = self.anchors.mean_keepdim(0)?;
+        let centred = |x: &Tensor| unit_rows(&x.broadcast_sub(&mean)?);
+        let cosine = centred(features)?.matmul(&centred(&self.anchors)?.t()?)?; // [B, N]
         let best = cosine.argmax(D::Minus1)?.to_vec1::<u32>()?;
         let similarity = cosine.max(D::Minus1)?.to_vec1::<f32>()?;
         Ok(best.into_iter().map(|i| i as usize).zip(similarity).collect())
@@ -103,7 +106,7 @@ mod tests {
     fn the_nearest_anchor_of_an_anchor_is_itself() -> Result<()> {
         let anchors = noise(1, 20, 6)?;
         let regression = KernelRegression::fit(&anchors, &noise(2, 20, 4)?, 0.1, 0.5)?;
-        for (i, (nearest, similarity)) in regression.nearest(&(anchors * 2.0)?)?.into_iter().enumerate() {
+        for (i, (nearest, similarity)) in regression.nearest(&anchors)?.into_iter().enumerate() {
             assert_eq!(nearest, i);
             assert!((similarity - 1.0).abs() < 1e-5);
         }

