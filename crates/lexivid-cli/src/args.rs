@@ -84,7 +84,9 @@ fn window(text: &str) -> Result<Window, String> {
     if text == "whole" {
         return Ok(Window::Whole);
     }
-    humantime::parse_duration(text).map(Window::Length).map_err(|e| format!("expected a time such as 8s, or `whole`: {e}"))
+    humantime::parse_duration(text)
+        .map(Window::Length)
+        .map_err(|e| format!("expected a time such as 8s, or `whole`: {e}"))
 }
 
 #[derive(ClapArgs)]
@@ -246,6 +248,9 @@ pub struct Eval {
 pub enum EvalCommand {
     /// Known and novel nouns on the pictures of Debian's tuxpaint-stamps-default (fetched if it is not installed)
     Stamps {
+        #[command(flatten)]
+        model: ModelArgs,
+
         /// Print JSON
         #[arg(long)]
         json: bool,

@@ -20,9 +20,10 @@ pub fn tell(error: &Error, progress: &Progress) {
 /// Prints `error` and gives the exit status: 2 for wrong use, 1 for a job that failed, 130 after Ctrl-C; a reader that
 /// went away (`| head`) is no failure.
 pub fn report(error: &anyhow::Error) -> ExitCode {
-    if error.chain().any(|cause| {
-        cause.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
-    }) {
+    if error
+        .chain()
+        .any(|cause| cause.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe))
+    {
         return ExitCode::SUCCESS;
     }
     let known = error.downcast_ref::<Error>();

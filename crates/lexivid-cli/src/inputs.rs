@@ -6,8 +6,8 @@ use walkdir::WalkDir;
 
 /// Extensions that are taken for videos or images when a folder is searched. A file named by itself is always tried.
 const EXTENSIONS: &[&str] = &[
-    "3gp", "asf", "avi", "avif", "bmp", "flv", "gif", "h264", "hevc", "ivf", "jpeg", "jpg", "m2ts", "m4v", "mkv", "mov",
-    "mp4", "mpeg", "mpg", "mts", "mxf", "ogv", "png", "tif", "tiff", "ts", "vob", "webm", "webp", "wmv", "y4m",
+    "3gp", "asf", "avi", "avif", "bmp", "flv", "gif", "h264", "hevc", "ivf", "jpeg", "jpg", "m2ts", "m4v", "mkv",
+    "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "ogv", "png", "tif", "tiff", "ts", "vob", "webm", "webp", "wmv", "y4m",
 ];
 
 /// Files in a folder come in order of their paths; hidden ones are passed over.
@@ -19,9 +19,8 @@ pub fn expand(inputs: &[String]) -> Result<Vec<String>, WrongUse> {
             continue;
         }
         let before = videos.len();
-        let visible = |entry: &walkdir::DirEntry| {
-            entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.')
-        };
+        let visible =
+            |entry: &walkdir::DirEntry| entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.');
         for entry in WalkDir::new(input).follow_links(true).sort_by_file_name().into_iter().filter_entry(visible) {
             let entry = entry.map_err(|e| WrongUse(e.to_string()))?;
             let extension = entry.path().extension().and_then(|e| e.to_str()).map(str::to_lowercase);

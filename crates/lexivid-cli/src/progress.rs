@@ -1,8 +1,8 @@
 //! Progress bars and log lines on stderr, out of each other's way.
 
+use crate::stages::StageTimes;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{io::Write, time::Duration};
-use crate::stages::StageTimes;
 use tracing_subscriber::{EnvFilter, Layer, filter, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Where progress is shown; nowhere when stderr is no terminal.
@@ -18,8 +18,9 @@ impl Progress {
 
     /// A bar of `total` steps.
     pub fn bar(&self, total: u64, unit: &str) -> ProgressBar {
-        let style = ProgressStyle::with_template(&format!("{{msg:20!}} {{bar:30}} {{pos}}/{{len}} {unit} · {{eta}} left"))
-            .expect("the template is valid");
+        let style =
+            ProgressStyle::with_template(&format!("{{msg:20!}} {{bar:30}} {{pos}}/{{len}} {unit} · {{eta}} left"))
+                .expect("the template is valid");
         self.0.add(ProgressBar::new(total).with_style(style))
     }
 
@@ -51,9 +52,10 @@ impl Progress {
             .without_time()
             .with_ansi(output_is_colourful())
             .with_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default)));
-        tracing_subscriber::registry().with(lines).with(stages.with_filter(filter::filter_fn(|meta| {
-            meta.is_span() && meta.target().starts_with("lexivid")
-        }))).init();
+        tracing_subscriber::registry()
+            .with(lines)
+            .with(stages.with_filter(filter::filter_fn(|meta| meta.is_span() && meta.target().starts_with("lexivid"))))
+            .init();
     }
 }
 

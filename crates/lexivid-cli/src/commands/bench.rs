@@ -2,7 +2,7 @@
 
 use super::{load_model, look_options};
 use crate::{args, progress::Progress, stages::StageTimes};
-use comfy_table::{CellAlignment, Table, presets::NOTHING};
+use comfy_table::{CellAlignment, Table, TableStyle};
 use lexivid::{
     Error,
     classify::{ClassifyOptions, EncodedLabels, classify},
@@ -83,7 +83,7 @@ fn table(result: &BenchResult) -> Table {
         values[values.len() / 2]
     };
     let mut table = Table::new();
-    table.load_preset(NOTHING).set_header([format!("median of {}", result.runs.len()), "ms".into()]);
+    table.load_style(TableStyle::new()).set_header([format!("median of {}", result.runs.len()), "ms".into()]);
     table.add_row(["load model (once)".into(), format!("{:.0}", result.load_model_ms)]);
     table.add_row([format!("encode {} labels (once)", result.labels), format!("{:.0}", result.encode_labels_ms)]);
     table.add_row([

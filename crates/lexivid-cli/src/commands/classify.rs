@@ -5,10 +5,10 @@ use crate::{args, failure, inputs, interrupt, output, progress::Progress};
 use anyhow::Context;
 use lexivid::{
     Error,
-    classify::{ClassifyOptions, EncodedLabels, classify},
+    classify::{ClassifyError, ClassifyOptions, EncodedLabels, classify},
     label::LabelList,
     label_embedding::LabelDatabase,
-    models::{Model, store},
+    models::{Model, store::Store},
     report::{self, Outcome},
     video::DecodeOptions,
 };
@@ -73,7 +73,12 @@ fn encode_labels(
 ) -> anyhow::Result<EncodedLabels> {
     let mut database = match no_cache {
         true => None,
-        false => Some(LabelDatabase::open(&store::label_database_path().map_err(Error::from)?).map_err(Error::from)?),
+        false => {
+            let store = Store::from_env().map_err(Error::from)?;
+            std::fs::create_dir_all(&store.home).with_context(|| store.home.display().to_string())?;
+            let database = LabelDatabase::open(&store.label_database());
+            Some(database.map_err(|e| Error::from(ClassifyError::from(e)))?)
+        }
     };
     let bar = progress.bar(list.len() as u64, "labels");
     bar.set_message("labels");
@@ -117,9 +122,9 @@ fn write_report(path: &Path, outcomes: &[Outcome], decode: &DecodeOptions, progr
     let mut failed = Vec::new();
     for outcome in outcomes {
         match outcome {
-            Outcome::Done(classification) => pages.push(
-                report::html::VideoPage::with_stills(classification, decode).map_err(Error::from)?,
-            ),
+            Outcome::Done(classification) => {
+                pages.push(report::html::VideoPage::with_stills(classification, decode).map_err(Error::from)?)
+            }
             Outcome::Failed { path, error } => failed.push((path.clone(), error.clone())),
         }
         bar.inc(1);

@@ -17,7 +17,7 @@ use lexivid::{
 use ndarray::Array2;
 use ndarray_npy::WriteNpyExt;
 use serde::Serialize;
-use std::{io::Write, process::ExitCode};
+use std::process::ExitCode;
 
 /// One embedding and what it is of.
 #[derive(Serialize)]

@@ -33,10 +33,9 @@ fn look_options(args: &SamplingArgs) -> Result<LookOptions, WrongUse> {
     let windowing = match (args.window, args.hop) {
         (Window::Whole, None) => Windowing::Whole,
         (Window::Whole, Some(_)) => return Err(WrongUse("--hop has no meaning with --window whole".into())),
-        (Window::Length(length), hop) => Windowing::Sliding {
-            length: length.as_secs_f64(),
-            hop: hop.unwrap_or(length / 2).as_secs_f64(),
-        },
+        (Window::Length(length), hop) => {
+            Windowing::Sliding { length: length.as_secs_f64(), hop: hop.unwrap_or(length / 2).as_secs_f64() }
+        }
     };
     Ok(LookOptions {
         sampling: Sampling::new(windowing, args.frames.into()).map_err(|e| WrongUse(e.to_string()))?,

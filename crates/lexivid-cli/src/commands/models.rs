@@ -4,7 +4,7 @@ use crate::{
     args::{self, ModelsCommand},
     progress::Progress,
 };
-use comfy_table::{CellAlignment, Table, presets::NOTHING};
+use comfy_table::{CellAlignment, Table, TableStyle};
 use indicatif::HumanBytes;
 use lexivid::{
     Error,
@@ -20,7 +20,9 @@ pub fn run(args: &args::Models, progress: &Progress) -> anyhow::Result<ExitCode>
             let models = store.list().map_err(Error::from)?;
             match json {
                 true => writeln!(out, "{}", serde_json::to_string_pretty(&models)?)?,
-                false if models.is_empty() => writeln!(out, "no models yet; `lexivid models pull starter` fetches one")?,
+                false if models.is_empty() => {
+                    writeln!(out, "no models yet; `lexivid models pull starter` fetches one")?
+                }
                 false => writeln!(out, "{}", table_of_models(&models))?,
             }
         }
@@ -56,7 +58,7 @@ pub fn run(args: &args::Models, progress: &Progress) -> anyhow::Result<ExitCode>
 
 fn table_of_models(models: &[Installed]) -> Table {
     let mut table = Table::new();
-    table.load_preset(NOTHING).set_header(["model", "size", "from", "path"]);
+    table.load_style(TableStyle::new()).set_header(["model", "size", "from", "path"]);
     for Installed { name, path, size, kind } in models {
         let from = match kind {
             Kind::Assembled => "assembled here",

@@ -1,5 +1,6 @@
 //! Pixels -> features of every frame: the image towers.
 
+pub mod efficientnet_lite;
 mod vit;
 
 pub use vit::{PatchWeights, Vit, VitConfig, VitOutput, VitPooling};

@@ -2,6 +2,7 @@
 
 mod calibration;
 mod database;
+pub mod kernel_regression;
 mod text_transformer;
 mod tokenizer;
 

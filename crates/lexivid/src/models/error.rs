@@ -25,6 +25,14 @@ pub enum ModelError {
         /// What was expected and what was found.
         reason: String,
     },
+    /// A package or file that a model is made of could not be fetched.
+    #[error("fetching {what}: {reason}")]
+    Fetch {
+        /// The package or file.
+        what: String,
+        /// What went wrong.
+        reason: String,
+    },
     /// The tensor engine failed.
     #[error("model: {0}")]
     Tensor(#[from] candle_core::Error),

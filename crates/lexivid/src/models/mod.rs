@@ -4,6 +4,8 @@ mod device;
 mod dual_encoder;
 mod error;
 mod fingerprint;
+pub(crate) mod packages;
+pub mod starter;
 pub mod store;
 
 pub use device::device;
@@ -42,6 +44,10 @@ pub trait Model: Send + Sync {
     /// Labels -> f_t(l), one a label, in order. The result for a label does not depend on the others.
     fn encode_labels(&self, labels: &[Label]) -> Result<Vec<LabelEmbedding>, ModelError>;
 
+    /// Texts exactly as they stand, without the prompt of labels -> their embeddings, `[D]`, L2-normalised, one each, in
+    /// order.
+    fn encode_texts(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, ModelError>;
+
     /// How many labels [`Model::encode_labels`] likes to be given at once.
     fn label_batch(&self) -> usize {
         64
@@ -62,7 +68,7 @@ pub struct About {
 }
 
 /// The model types of `config.json` that [`load`] knows.
-const SUPPORTED: [&str; 3] = ["clip", "siglip", "siglip2"];
+const SUPPORTED: [&str; 4] = ["clip", "siglip", "siglip2", starter::MODEL_TYPE];
 
 /// Loads an installed model: a name or hub id of the [`store`], or a directory.
 ///
@@ -72,6 +78,7 @@ pub fn load(name: &str, device: &Device) -> Result<Arc<dyn Model>, ModelError> {
     let dir = Store::from_env()?.path(name)?;
     match model_type(&dir)?.as_str() {
         "clip" | "siglip" | "siglip2" => Ok(Arc::new(DualEncoder::load(name, &dir, device)?)),
+        starter::MODEL_TYPE => Ok(Arc::new(starter::load(&dir)?)),
         other => Err(ModelError::BadFile {
             path: dir.join("config.json"),
             reason: format!("expected model_type {}, got {other:?}", SUPPORTED.join(", ")),

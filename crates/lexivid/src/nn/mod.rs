@@ -21,6 +21,18 @@ pub use transformer::{Encoder, EncoderBlock, EncoderConfig};
 pub use weights::{Scope, Weights, WeightsError};
 pub(crate) use weights::{shard_names, weight_files};
 
+pub mod cholesky;
+#[cfg(test)]
+pub(crate) mod pseudo_random;
+pub mod torch_legacy;
+
+use candle_core::{D, Result, Tensor};
+
+/// Rows of `[B, F]` divided by their lengths; a zero row stays zero.
+pub fn unit_rows(x: &Tensor) -> Result<Tensor> {
+    x.broadcast_div(&x.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?.maximum(f64::from(f32::MIN_POSITIVE))?)
+}
+
 /// `x / |x|`; a zero vector stays zero.
 pub fn l2_normalised(mut x: Vec<f32>) -> Vec<f32> {
     let norm = x.iter().map(|v| v * v).sum::<f32>().sqrt();

@@ -158,6 +158,10 @@ impl Model for DualEncoder {
             .collect())
     }
 
+    fn encode_texts(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, ModelError> {
+        self.encode_sentences(texts)
+    }
+
     fn label_batch(&self) -> usize {
         SENTENCE_BATCH
     }

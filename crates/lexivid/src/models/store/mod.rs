@@ -15,7 +15,7 @@ mod tests;
 pub(in crate::models) use digest::sha256_of;
 use manifest::Manifest;
 
-use super::{ModelError, SUPPORTED, model_type};
+use super::{ModelError, SUPPORTED, model_type, starter};
 use digest::git_blob_of;
 use etcetera::BaseStrategy;
 use hub::HubId;
@@ -61,11 +61,11 @@ pub enum Kind {
 /// How far a download is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress<'a> {
-    /// The file that is being fetched or made.
+    /// The file that is being fetched, or the step of an assembly.
     pub file: &'a str,
     /// Bytes so far.
     pub done: u64,
-    /// Bytes in all.
+    /// Bytes in all; 0 where they are not counted.
     pub total: u64,
 }
 
@@ -153,6 +153,11 @@ impl Store {
             return Ok(name.into());
         }
         match HubId::parse(name) {
+            _ if name == starter::NAME => {
+                let dir = self.assembled(name);
+                starter::pull(&dir, &|step| progress(Progress { file: step, done: 0, total: 0 }))?;
+                Ok(dir)
+            }
             Some(id) => hub::pull(self, &id, progress),
             None => self.path(name),
         }
@@ -209,11 +214,6 @@ impl Store {
         checks.sort_by(|a, b| a.file.cmp(&b.file));
         Ok(checks)
     }
-}
-
-/// [`Store::label_database`] of the environment's store.
-pub fn label_database_path() -> Result<PathBuf, ModelError> {
-    Ok(Store::from_env()?.label_database())
 }
 
 /// A file of the hub's cache against the name of the blob that it links to.

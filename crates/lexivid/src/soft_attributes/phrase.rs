@@ -1,0 +1,62 @@
+//! One vector for a phrase, from the states of a language model.
+
+use candle_core::{Device, Result, Tensor};
+use tokenizers::Tokenizer;
+
+use super::{gguf::Gguf, llama::Llama};
+use crate::nn::unit_rows;
+
+/// States in the middle say what the words are; late states at the end say what the phrase is about.
+const MEAN_LAYER: usize = 8;
+const LAST_LAYER: usize = 24;
+/// Longer phrases are cut.
+const MAX_TOKENS: usize = 256;
+
+/// Phrase -> the mean over its tokens of the states after block 8, and the last token's state after block 24; each
+/// L2-normalised.
+pub struct PhraseEncoder {
+    llama: Llama,
+    tokenizer: Tokenizer,
+}
+
+impl PhraseEncoder {
+    /// Reads tokenizer and weights, dequantised.
+    pub fn from_gguf(gguf: &mut Gguf, device: &Device) -> Result<Self> {
+        Ok(Self { tokenizer: gguf.tokenizer()?, llama: Llama::from_gguf(gguf, LAST_LAYER, device)? })
+    }
+
+    /// B non-empty phrases -> `[B, 2 E]`. The result for a phrase does not depend on the others.
+    pub fn encode(&self, phrases: &[String]) -> Result<Tensor> {
+        let mut rows = phrases
+            .iter()
+            .map(|phrase| {
+                let encoding = self.tokenizer.encode(phrase.as_str(), false).map_err(candle_core::Error::wrap)?;
+                Ok(encoding.get_ids().to_vec())
+            })
+            .collect::<Result<Vec<Vec<u32>>>>()?;
+        for (row, phrase) in rows.iter_mut().zip(phrases) {
+            if row.len() > MAX_TOKENS {
+                tracing::warn!("{phrase:?} has {} tokens; only the first {MAX_TOKENS} count", row.len());
+                row.truncate(MAX_TOKENS);
+            }
+        }
+        let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
+        // Causal attention: padding at the end changes nothing before it.
+        let padded: Vec<u32> = rows
+            .iter()
+            .flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(0, longest - row.len())))
+            .collect();
+        let tokens = Tensor::from_vec(padded, (rows.len(), longest), self.llama.device())?;
+        let states = self.llama.hidden_states(&self.llama.embed(&tokens)?)?;
+        let features = rows
+            .iter()
+            .enumerate()
+            .map(|(i, row)| {
+                let mean = states[MEAN_LAYER].get(i)?.narrow(0, 0, row.len())?.mean_keepdim(0)?; // [1, E]
+                let last = states[LAST_LAYER].get(i)?.narrow(0, row.len() - 1, 1)?; // [1, E]
+                Tensor::cat(&[unit_rows(&mean)?, unit_rows(&last)?], 1)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        Tensor::cat(&features, 0)
+    }
+}
