@@ -138,7 +138,8 @@ fn no_frames() {
     assert!(mdat < moov);
     bytes[mdat + 4..moov - 4].fill(0);
     let hollow = media.write("hollow.mp4", &bytes);
-    for (path, reason) in [(empty, "the stream is empty)"), (hollow, "packets could not be decoded)")] {
+    for (path, reason) in [(empty, "there is no whole frame in the stream)"), (hollow, "packets could not be decoded)")]
+    {
         let message = error(&path).to_string();
         assert!(message.contains("no frame could be decoded (") && message.ends_with(reason), "{message}");
         let mut stream = sample(&path, &DecodeOptions::default(), vec![0.5], &preprocessing()).unwrap();
@@ -171,6 +172,11 @@ fn truncated_with_an_index() {
         let served = frames.last().unwrap().targets.end;
         assert_eq!(served + summary.unserved, n);
         assert!(summary.unserved > 0 && targets[served] > ended, "{summary:?}");
+        // From the last frames there is no key frame to seek to, and what was read before is found again.
+        let (last, summary) = self::frames(&path, vec![ended - 0.1, 9.9]);
+        assert_eq!((last.len(), summary.ended, summary.unserved), (1, Some(ended), 1));
+        // B-frames that the last packet overtook may be missing.
+        assert!((ended - 0.3..ended - 0.1).contains(&last[0].pixels.time), "{ended}, {}", last[0].pixels.time);
     }
 }
 
@@ -386,6 +392,16 @@ fn durations_that_no_header_tells() {
         let (frames, summary) = frames(&path, spread(3.0, 6));
         assert_eq!((frames.len(), summary.lost), (6, 0), "{name}");
     }
+}
+
+#[test]
+fn a_header_that_announces_centuries() {
+    let media = Media::new();
+    let mut bytes = fs::read(media.make("clip.mkv", "testsrc2=size=64x64:rate=25:duration=2", &X264)).unwrap();
+    // The stream's DURATION tag is text.
+    let at = bytes.windows(12).position(|w| w == b"00:00:02.000").unwrap();
+    bytes[at..at + 2].copy_from_slice(b"99");
+    assert_eq!(info(&media.write("centuries.mkv", &bytes)).duration, 2.0);
 }
 
 #[test]

@@ -142,7 +142,7 @@ impl Decoder {
         let mut first = Frame::empty();
         if !decoder.next(&mut first) {
             let reason = match decoder.tally.lost {
-                0 => "the stream is empty".into(),
+                0 => "there is no whole frame in the stream".into(),
                 1 => "1 packet could not be decoded".into(),
                 n => format!("{n} packets could not be decoded"),
             };

@@ -7,11 +7,14 @@ use super::{
 };
 use std::path::Path;
 
+/// Announced durations beyond two days are checked against the packets: damaged headers announce centuries.
+const PLAUSIBLE: f64 = 48.0 * 3600.0;
+
 /// Opens `source`, a file or URL, and decodes its first frame, so that what this returns can be relied on: there is
 /// at least one frame, and the size is the one that it is shown in.
 ///
-/// The duration is the video stream's where the container tells, else the container's, else that of all packets, which
-/// are then read (not decoded).
+/// The duration is the video stream's where the container tells, else the container's; where neither is known, or it
+/// exceeds two days, that of all packets, which are then read (not decoded).
 ///
 /// # Errors
 /// [`VideoError`], for whatever is missing, unreadable, without video or without a single frame, and when nothing
@@ -38,7 +41,7 @@ fn look(path: &Path, pulse: &Pulse) -> Result<VideoInfo, VideoError> {
     };
     let (width, height) = decoder.display_size(&first);
     let rotation = decoder.orientation_of(&first).degrees();
-    let duration = match announced_duration(&decoder) {
+    let duration = match announced_duration(&decoder).filter(|d| *d <= PLAUSIBLE) {
         Some(duration) => duration,
         None => decoder.scan()?,
     }

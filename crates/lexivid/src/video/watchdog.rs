@@ -60,21 +60,28 @@ impl Pulse {
     }
 }
 
+enum Message<T> {
+    Item(T),
+    Failed(VideoError),
+    /// Tells the end of the items from the death of the thread.
+    Done,
+}
+
 /// Where a watched thread puts its items.
 pub(crate) struct Outlet<T> {
-    items: Sender<Result<T, VideoError>>,
+    messages: Sender<Message<T>>,
     pulse: Pulse,
 }
 
 impl<T> Outlet<T> {
     /// Hands over one item, waiting while the channel is full. `false`: nobody wants it any more.
     pub(crate) fn send(&self, item: T) -> bool {
-        self.put(Ok(item))
+        self.put(Message::Item(item))
     }
 
-    fn put(&self, item: Result<T, VideoError>) -> bool {
+    fn put(&self, message: Message<T>) -> bool {
         self.pulse.0.waiting.store(true, Relaxed);
-        let sent = self.items.send(item).is_ok();
+        let sent = self.messages.send(message).is_ok();
         // In this order, so that the consumer never sees an old beat of a thread that no longer waits.
         self.pulse.beat();
         self.pulse.0.waiting.store(false, Relaxed);
@@ -85,11 +92,11 @@ impl<T> Outlet<T> {
 /// The consumer's end of a watched thread. Dropping it lets the thread end at its next beat.
 #[derive(Debug)]
 pub(crate) struct Watched<T> {
-    items: Receiver<Result<T, VideoError>>,
+    messages: Receiver<Message<T>>,
     pulse: Pulse,
     timeout: Duration,
     path: PathBuf,
-    stalled: bool,
+    ended: bool,
 }
 
 /// Starts `job` in a thread of its own, at most `ahead` items ahead of the consumer. An error that `job` returns is the
@@ -100,26 +107,27 @@ pub(crate) fn watch<T: Send + 'static>(
     ahead: usize,
     job: impl FnOnce(Pulse, &Outlet<T>) -> Result<(), VideoError> + Send + 'static,
 ) -> Result<Watched<T>, VideoError> {
-    let (sender, items) = bounded(ahead);
+    let (sender, receiver) = bounded(ahead);
     let pulse = Pulse::new();
-    let outlet = Outlet { items: sender, pulse: pulse.clone() };
+    let outlet = Outlet { messages: sender, pulse: pulse.clone() };
     thread::Builder::new()
         .name("decoder".into())
         .spawn(move || {
-            if let Err(error) = job(outlet.pulse.clone(), &outlet) {
-                outlet.put(Err(error));
-            }
+            let end = job(outlet.pulse.clone(), &outlet).map_or_else(Message::Failed, |()| Message::Done);
+            outlet.put(end);
         })
         .map_err(|e| VideoError::Unreadable { path: path.into(), reason: format!("no thread for decoding: {e}") })?;
-    Ok(Watched { items, pulse, timeout, path: path.into(), stalled: false })
+    Ok(Watched { messages: receiver, pulse, timeout, path: path.into(), ended: false })
 }
 
 impl<T> Watched<T> {
     /// The only item of a job that sends one.
     pub(crate) fn only(mut self) -> Result<T, VideoError> {
-        self.next().unwrap_or_else(|| {
-            Err(VideoError::Unreadable { path: self.path.clone(), reason: "the decoder's thread died".into() })
-        })
+        self.next().unwrap_or_else(|| Err(self.died()))
+    }
+
+    fn died(&self) -> VideoError {
+        VideoError::Unreadable { path: self.path.clone(), reason: "the decoder died".into() }
     }
 }
 
@@ -127,22 +135,26 @@ impl<T> Iterator for Watched<T> {
     type Item = Result<T, VideoError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.stalled {
-            return None;
-        }
-        loop {
+        while !self.ended {
             let patience = self.timeout.saturating_sub(self.pulse.idle()).max(Duration::from_millis(1));
-            match self.items.recv_timeout(patience) {
-                Ok(item) => return Some(item),
-                Err(RecvTimeoutError::Disconnected) => return None,
-                Err(RecvTimeoutError::Timeout) if self.pulse.idle() >= self.timeout => {
-                    self.stalled = true;
-                    self.pulse.abandon();
-                    return Some(Err(VideoError::Stalled { path: self.path.clone(), timeout: self.timeout }));
+            let error = match self.messages.recv_timeout(patience) {
+                Ok(Message::Item(item)) => return Some(Ok(item)),
+                Ok(Message::Done) => {
+                    self.ended = true;
+                    return None;
                 }
-                Err(RecvTimeoutError::Timeout) => {}
-            }
+                Ok(Message::Failed(error)) => error,
+                Err(RecvTimeoutError::Disconnected) => self.died(),
+                Err(RecvTimeoutError::Timeout) if self.pulse.idle() < self.timeout => continue,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.pulse.abandon();
+                    VideoError::Stalled { path: self.path.clone(), timeout: self.timeout }
+                }
+            };
+            self.ended = true;
+            return Some(Err(error));
         }
+        None
     }
 }
 
@@ -196,6 +208,18 @@ mod tests {
         })
         .unwrap();
         assert_eq!(watched.only().unwrap(), 7);
+    }
+
+    #[test]
+    fn a_thread_that_dies_is_an_error() {
+        let mut watched = watch(Path::new("x"), TIMEOUT, 1, |_, outlet| {
+            outlet.send(1u8);
+            std::panic::resume_unwind(Box::new("a bug"));
+        })
+        .unwrap();
+        assert!(matches!(watched.next(), Some(Ok(1))));
+        assert!(matches!(watched.next(), Some(Err(VideoError::Unreadable { .. }))));
+        assert!(watched.next().is_none());
     }
 
     #[test]
