@@ -109,9 +109,9 @@ pub fn stamps(model: &dyn Model, progress: &dyn Fn(usize, usize)) -> Result<Stam
     let stamps: Vec<Stamp> = serde_json::from_str(STAMPS)
         .map_err(|e| ModelError::BadFile { path: PathBuf::from("stamps.json"), reason: e.to_string() })?;
     let all = stamps.len();
-    let stamps: Vec<Stamp> = stamps.into_iter().filter(|stamp| path_of(stamp).is_file()).collect();
-
+    // Also the names of pictures that are left out: the vocabulary is the same whatever can be read.
     let names: Vec<String> = (stamps.iter().map(|s| s.lemma.clone()).collect::<BTreeSet<_>>()).into_iter().collect();
+    let stamps: Vec<Stamp> = stamps.into_iter().filter(|stamp| path_of(stamp).is_file()).collect();
     let labels: Vec<Label> = names.iter().map(Label::new).collect();
     let mut embeddings = Vec::new();
     for batch in labels.chunks(model.label_batch()) {
