@@ -6,6 +6,10 @@ PyTorch and transformers from the packages that the starter is made of; the regr
 
 Run: pip install torch transformers accelerate gguf pillow efficientnet-lite-pytorch==0.1.0 safetensors
      python scripts/calibration/starter.py STARTER_DIRECTORY EFFICIENTNET.pth NotoColorEmoji.ttf
+
+Printed (Noto 2.042, 483 emoji, 3 pictures each):
+KNOWN: 139 labels, scale 22.0, bias -2.88; at p = 0.5: 0.30 of present, 0.008 of absent
+INFERRED: 334 labels, scale 12.1, bias -2.55; at p = 0.5: 0.02 of present, 0.001 of absent
 """
 
 import json
@@ -121,7 +125,6 @@ if __name__ == "__main__":
     index = np.array([labels.index(label) for label, _ in pairs])
     embeddings, anchor = label_embeddings(labels)
     features = image_features([picture for _, picture in pairs])
-    np.savez("/tmp/st/cal/cal.npz", f=features, e=embeddings, a=anchor, i=index, l=np.array(labels))
     similarity = features.reshape(-1, features.shape[-1]) @ embeddings.T  # [pictures * 3, labels]
     present = np.repeat(index, 3)[:, None] == np.arange(len(labels))
     for name, columns in (("KNOWN", anchor >= 0), ("INFERRED", anchor < 0)):

@@ -81,9 +81,9 @@ pub struct Group {
     pub pictures: usize,
     /// Distinct names among them.
     pub names: usize,
-    /// Share of pictures whose name is the most probable one.
+    /// Share of pictures whose name is the most similar one.
     pub top1: f64,
-    /// Share of pictures whose name is among the five most probable ones.
+    /// Share of pictures whose name is among the five most similar ones.
     pub top5: f64,
     /// Mean over names of the average precision over these pictures.
     pub mean_average_precision: f64,
@@ -109,9 +109,9 @@ pub fn stamps(model: &dyn Model, progress: &dyn Fn(usize, usize)) -> Result<Stam
     let stamps: Vec<Stamp> = serde_json::from_str(STAMPS)
         .map_err(|e| ModelError::BadFile { path: PathBuf::from("stamps.json"), reason: e.to_string() })?;
     let all = stamps.len();
-    let stamps: Vec<Stamp> = stamps.into_iter().filter(|stamp| path_of(stamp).is_file()).collect();
-
+    // Also the names of pictures that are left out: the vocabulary is the same whatever can be read.
     let names: Vec<String> = (stamps.iter().map(|s| s.lemma.clone()).collect::<BTreeSet<_>>()).into_iter().collect();
+    let stamps: Vec<Stamp> = stamps.into_iter().filter(|stamp| path_of(stamp).is_file()).collect();
     let labels: Vec<Label> = names.iter().map(Label::new).collect();
     let mut embeddings = Vec::new();
     for batch in labels.chunks(model.label_batch()) {
@@ -121,13 +121,13 @@ pub fn stamps(model: &dyn Model, progress: &dyn Fn(usize, usize)) -> Result<Stam
     for (done, stamp) in stamps.iter().enumerate() {
         progress(done, stamps.len());
         let video = encode_picture(model, &path_of(stamp))?;
-        // The logit orders as the probability does, and does not saturate.
-        let logits = embeddings.iter().map(|label| {
-            let similarity: f32 = label.vector.iter().zip(&video).map(|(l, v)| l * v).sum();
-            label.calibration.scale * similarity + label.calibration.bias
-        });
+        let similarities: Vec<f32> =
+            embeddings.iter().map(|label| label.vector.iter().zip(&video).map(|(l, v)| l * v).sum()).collect();
+        let calibrated = embeddings.iter().zip(&similarities);
+        let probabilities = calibrated.map(|(label, s)| label.calibration.probability(*s)).collect();
         let right = names.partition_point(|name| *name < stamp.lemma);
-        scored.push(Scored { relation: stamp.relation, cartoon: stamp.cartoon, right, logits: logits.collect() });
+        let Stamp { relation, cartoon, .. } = *stamp;
+        scored.push(Scored { relation, cartoon, right, similarities, probabilities });
     }
     let select = |keep: &dyn Fn(&Scored) -> bool| scored.iter().filter(|s| keep(s)).collect::<Vec<_>>();
     Ok(StampsReport {
@@ -149,20 +149,22 @@ struct Scored {
     cartoon: bool,
     /// Index of the right name.
     right: usize,
-    logits: Vec<f32>, // one a name
+    similarities: Vec<f32>,  // one a name
+    probabilities: Vec<f32>, // one a name
 }
 
 impl Group {
     fn new(name: &'static str, pictures: &[&Scored]) -> Self {
         let share = |count: usize| count as f64 / pictures.len().max(1) as f64;
-        let rank = |s: &Scored| s.logits.iter().filter(|logit| **logit > s.logits[s.right]).count();
-        let probability = |logit: f32| f64::from(1.0 / (1.0 + (-logit).exp()));
+        let rank = |s: &Scored| s.similarities.iter().filter(|other| **other > s.similarities[s.right]).count();
         let names: BTreeSet<usize> = pictures.iter().map(|s| s.right).collect();
         let precisions = names.iter().filter_map(|&name| {
-            let column: Vec<_> = pictures.iter().map(|s| (s.logits[name], s.right == name)).collect();
+            let column: Vec<_> = pictures.iter().map(|s| (s.similarities[name], s.right == name)).collect();
             average_precision(&column)
         });
-        let others = |s: &Scored| s.logits.iter().enumerate().filter(|(i, _)| *i != s.right).map(|(_, l)| *l).collect();
+        let right: Vec<f32> = pictures.iter().map(|s| s.probabilities[s.right]).collect();
+        let others =
+            |s: &&Scored| s.probabilities.iter().enumerate().filter(|(i, _)| *i != s.right).map(|(_, p)| *p).collect();
         let absent: Vec<f32> = pictures.iter().flat_map(|s| -> Vec<f32> { others(s) }).collect();
         Self {
             name,
@@ -171,17 +173,16 @@ impl Group {
             top1: share(pictures.iter().filter(|s| rank(s) < 1).count()),
             top5: share(pictures.iter().filter(|s| rank(s) < 5).count()),
             mean_average_precision: precisions.sum::<f64>() / names.len().max(1) as f64,
-            probability_present: mean(pictures.iter().map(|s| probability(s.logits[s.right]))),
-            probability_absent: mean(absent.iter().map(|logit| probability(*logit))),
-            recall_at_half: share(pictures.iter().filter(|s| s.logits[s.right] >= 0.0).count()),
-            false_alarms_at_half: share(absent.iter().filter(|logit| **logit >= 0.0).count()),
+            probability_present: mean(&right),
+            probability_absent: mean(&absent),
+            recall_at_half: share(right.iter().filter(|p| **p >= 0.5).count()),
+            false_alarms_at_half: share(absent.iter().filter(|p| **p >= 0.5).count()),
         }
     }
 }
 
-fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
-    let count = values.len().max(1) as f64;
-    values.sum::<f64>() / count
+fn mean(values: &[f32]) -> f64 {
+    values.iter().map(|v| f64::from(*v)).sum::<f64>() / values.len().max(1) as f64
 }
 
 /// The picture's embedding, as a video that shows it on every background.
@@ -252,6 +253,7 @@ fn cut_view(square: &RgbImage, view: View, preprocessing: &Preprocessing) -> Opt
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matching::Calibration;
     use image::Rgba;
 
     #[test]
@@ -273,8 +275,14 @@ mod tests {
 
     #[test]
     fn a_group_counts_ranks_and_alarms() {
-        let scored =
-            |right, logits: [f32; 7]| Scored { relation: Match::None, cartoon: false, right, logits: logits.to_vec() };
+        let calibration = Calibration { scale: 1.0, bias: 0.0 };
+        let scored = |right, similarities: [f32; 7]| Scored {
+            relation: Match::None,
+            cartoon: false,
+            right,
+            probabilities: similarities.map(|s| calibration.probability(s)).to_vec(),
+            similarities: similarities.to_vec(),
+        };
         let first = scored(0, [9.0, 1.0, -1.0, -1.0, -1.0, -1.0, -1.0]);
         let third = scored(1, [3.0, -1.0, 2.0, -2.0, -3.0, -4.0, -5.0]);
         let sixth = scored(0, [-9.0, 1.0, 2.0, 3.0, 4.0, 5.0, -10.0]);

@@ -66,7 +66,7 @@ pub fn pull(dest: &Path, progress: &dyn Fn(&str)) -> Result<(), ModelError> {
     Assembly { scratch: scratch.path().to_owned(), model: model.clone(), progress }.run()?;
     let previous = scratch.path().join("previous");
     match fs::rename(dest, &previous) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(bad(e)),
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(bad(e)),
         _ => fs::rename(&model, dest).map_err(bad),
     }
 }
