@@ -1,0 +1,10 @@
+//! The whole program, as a user runs it: on a real video with the starter, and on generated media with a tiny CLIP of
+//! random weights where only the behaviour matters.
+
+mod bad_input;
+mod classify;
+mod embed;
+mod interrupt;
+mod models;
+mod util;
+mod wrong_use;
