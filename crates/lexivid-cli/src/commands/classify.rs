@@ -32,7 +32,8 @@ pub fn run(args: &args::Classify, progress: &Progress) -> anyhow::Result<ExitCod
 
     let mut outcomes = Vec::with_capacity(videos.len());
     output::write_to(args.output.as_deref(), |out| {
-        let overall = progress.bar(if videos.len() > 1 { videos.len() as u64 } else { 0 }, "videos");
+        let overall = progress.bar(videos.len() as u64, "videos");
+        overall.set_message("all");
         for video in &videos {
             let outcome = match classify_one(model.as_ref(), &labels, video, &options, progress) {
                 Ok(classification) => Outcome::Done(Box::new(classification)),
@@ -100,7 +101,7 @@ fn classify_one(
     let bar = progress.bar(0, "s");
     bar.set_message(Path::new(video).file_name().unwrap_or_default().to_string_lossy().into_owned());
     let classification = classify(model, labels, video, options, &mut |at| {
-        bar.set_length(at.duration.ceil() as u64);
+        bar.set_length(at.duration.ceil().max(1.0) as u64);
         bar.set_position(at.seconds as u64);
         interrupt::control_flow()
     });

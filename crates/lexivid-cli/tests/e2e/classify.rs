@@ -1,5 +1,9 @@
 use crate::util::{Media, classify_tiny, lexivid, real_video, run};
 use serde_json::Value;
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+};
 
 fn labels(classification: &Value) -> &[Value] {
     classification["labels"].as_array().unwrap()
@@ -89,6 +93,31 @@ fn every_format_tells_the_same() {
     assert_eq!((to_file.code, to_file.stdout.as_str()), (Some(0), ""));
     let written: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
     assert_eq!(written, json);
+}
+
+#[test]
+fn urls_are_opened() {
+    let media = Media::new();
+    media.pattern(2, "pattern.mp4");
+    // Port 0: the server takes a free one and says which.
+    let mut server = Command::new("python3")
+        .args(["-u", "-m", "http.server", "0", "--bind", "127.0.0.1"])
+        .current_dir(media.directory())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    let port = said.split_whitespace().skip_while(|word| *word != "port").nth(1).expect(&said);
+    let url = |name: &str| format!("http://127.0.0.1:{port}/{name}");
+    let found = run(&mut classify_tiny([&url("pattern.mp4"), "--labels", "dog", "--json"].map(|a| a as &str)));
+    let missing = run(&mut classify_tiny([&url("missing.mp4"), "--labels", "dog"].map(|a| a as &str)));
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert_eq!(found.json()[0]["frames_used"], 4);
+    assert_eq!(missing.code, Some(1));
+    assert!(missing.stderr.contains("missing.mp4") && missing.stderr.contains("404"), "{}", missing.stderr);
 }
 
 #[test]
