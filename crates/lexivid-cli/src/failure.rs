@@ -1,7 +1,7 @@
 //! One clear line, a hint when it can help, and the exit status.
 
 use crate::progress::Progress;
-use lexivid::Error;
+use lexivid::{Error, classify::ClassifyError, video::VideoError};
 use std::process::ExitCode;
 
 /// Wrong use that clap cannot see; exits with 2.
@@ -10,7 +10,7 @@ use std::process::ExitCode;
 pub struct WrongUse(pub String);
 
 /// Prints what went wrong with one of several videos; the others go on.
-pub fn tell(error: &Error, progress: &Progress) {
+pub fn tell(error: &VideoError, progress: &Progress) {
     progress.say(&format!("error: {error}"));
     if let Some(hint) = error.hint() {
         progress.say(&format!("hint: {hint}"));
@@ -27,7 +27,7 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let known = error.downcast_ref::<Error>();
-    if let Some(Error::Classify(lexivid::classify::ClassifyError::Interrupted)) = known {
+    if let Some(Error::Classify(ClassifyError::Interrupted)) = known {
         eprintln!("interrupted");
         return ExitCode::from(130);
     }

@@ -41,7 +41,7 @@ pub fn run(args: &args::Bench, stages: &StageTimes, progress: &Progress) -> anyh
     let model = load_model(&args.model, progress)?;
     let load_model_ms = milliseconds(start);
     let start = Instant::now();
-    let labels = EncodedLabels::new(model.as_ref(), list, None, |_| ControlFlow::Continue(()))?;
+    let labels = EncodedLabels::new(model.as_ref(), list, None, |_| ControlFlow::Continue(())).map_err(Error::from)?;
     let encode_labels_ms = milliseconds(start);
 
     let bar = progress.bar(args.runs.into(), "runs");
@@ -51,7 +51,7 @@ pub fn run(args: &args::Bench, stages: &StageTimes, progress: &Progress) -> anyh
     for _ in 0..args.runs {
         let start = Instant::now();
         let observer = &mut |_| ControlFlow::Continue(());
-        frames = classify(model.as_ref(), &labels, &args.video, &options, observer)?.frames_used;
+        frames = classify(model.as_ref(), &labels, &args.video, &options, observer).map_err(Error::from)?.frames_used;
         let total_ms = milliseconds(start);
         let stages_ms = stages.take().into_iter().map(|(name, time)| (name, time.as_secs_f64() * 1e3)).collect();
         runs.push(Run { total_ms, stages_ms });

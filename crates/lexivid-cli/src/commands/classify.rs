@@ -6,6 +6,7 @@ use anyhow::Context;
 use lexivid::{
     Error,
     classify::{ClassifyError, ClassifyOptions, EncodedLabels, classify},
+    decisions::Classification,
     label::LabelList,
     label_embedding::LabelDatabase,
     models::{Model, store::Store},
@@ -37,11 +38,11 @@ pub fn run(args: &args::Classify, progress: &Progress) -> anyhow::Result<ExitCod
         for video in &videos {
             let outcome = match classify_one(model.as_ref(), &labels, video, &options, progress) {
                 Ok(classification) => Outcome::Done(Box::new(classification)),
-                Err(error @ Error::Video(_)) => {
+                Err(ClassifyError::Video(error)) => {
                     failure::tell(&error, progress);
                     Outcome::Failed { path: video.clone(), error: error.to_string() }
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(Error::from(error).into()),
             };
             if args.format.jsonl {
                 report::jsonl::write(&mut *out, &outcome)?;
@@ -88,7 +89,7 @@ fn encode_labels(
         interrupt::control_flow()
     });
     bar.finish_and_clear();
-    Ok(encoded?)
+    Ok(encoded.map_err(Error::from)?)
 }
 
 fn classify_one(
@@ -97,7 +98,7 @@ fn classify_one(
     video: &str,
     options: &ClassifyOptions,
     progress: &Progress,
-) -> Result<lexivid::decisions::Classification, Error> {
+) -> Result<Classification, ClassifyError> {
     let bar = progress.bar(0, "s");
     bar.set_message(Path::new(video).file_name().unwrap_or_default().to_string_lossy().into_owned());
     let classification = classify(model, labels, video, options, &mut |at| {

@@ -9,7 +9,7 @@ use crate::{
 use anyhow::Context;
 use lexivid::{
     Error,
-    classify::{Look, look},
+    classify::{ClassifyError, Look, look},
     decisions::Span,
     label::Label,
     nn::l2_normalised,
@@ -64,11 +64,11 @@ pub fn run(args: &args::Embed, progress: &Progress) -> anyhow::Result<ExitCode> 
                 }
                 rows.extend(rows_of(path, look, args.level, model.dimension()));
             }
-            Err(error @ Error::Video(_)) => {
+            Err(ClassifyError::Video(error)) => {
                 failure::tell(&error, progress);
                 exit = ExitCode::FAILURE;
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(Error::from(error).into()),
         }
         bar.inc(1);
     }

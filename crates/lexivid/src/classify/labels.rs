@@ -2,7 +2,6 @@
 
 use super::ClassifyError;
 use crate::{
-    Error,
     label::LabelList,
     label_embedding::{LabelDatabase, Origin},
     matching::LabelMatrix,
@@ -26,22 +25,22 @@ impl EncodedLabels {
         labels: LabelList,
         mut database: Option<&mut LabelDatabase>,
         mut observer: impl FnMut(usize) -> ControlFlow<()>,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, ClassifyError> {
         let fingerprint = &model.about().fingerprint;
         let mut embeddings = match &database {
-            Some(database) => database.get(fingerprint, &labels).map_err(ClassifyError::from)?,
+            Some(database) => database.get(fingerprint, &labels)?,
             None => vec![None; labels.len()],
         };
         let missing: Vec<usize> = (0..labels.len()).filter(|&i| embeddings[i].is_none()).collect();
         let mut done = labels.len() - missing.len();
         for batch in missing.chunks(model.label_batch()) {
             if observer(done).is_break() {
-                return Err(ClassifyError::Interrupted.into());
+                return Err(ClassifyError::Interrupted);
             }
             let asked: Vec<_> = batch.iter().map(|&i| labels[i].clone()).collect();
             let encoded = model.encode_labels(&asked)?;
             if let Some(database) = &mut database {
-                database.put(fingerprint, &asked, &encoded).map_err(ClassifyError::from)?;
+                database.put(fingerprint, &asked, &encoded)?;
             }
             for (&i, embedding) in batch.iter().zip(encoded) {
                 embeddings[i] = Some(embedding);

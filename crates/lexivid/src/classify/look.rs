@@ -2,7 +2,6 @@
 
 use super::{ClassifyError, Observer, Progress};
 use crate::{
-    Error,
     decisions::Span,
     features::FrameFeatures,
     frames::{self, Sampling, Window},
@@ -45,7 +44,12 @@ pub struct Look {
 const FRAME_BATCH: usize = 8;
 
 /// Looks at one video, image or URL.
-pub fn look(model: &dyn Model, source: &str, options: &LookOptions, observer: &mut Observer) -> Result<Look, Error> {
+pub fn look(
+    model: &dyn Model,
+    source: &str,
+    options: &LookOptions,
+    observer: &mut Observer,
+) -> Result<Look, ClassifyError> {
     let path = Path::new(source);
     let video = debug_span!("open").in_scope(|| video::probe(path, &options.decode))?;
     let shots = match options.shots {
@@ -66,7 +70,7 @@ pub fn look(model: &dyn Model, source: &str, options: &LookOptions, observer: &m
             let seconds = batch.last().map_or(0.0, |sampled: &frames::SampledFrame| sampled.pixels.time);
             seen.take(std::mem::take(&mut batch))?;
             if observer(Progress { seconds, duration: video.duration }).is_break() {
-                return Err(ClassifyError::Interrupted.into());
+                return Err(ClassifyError::Interrupted);
             }
         }
         if end {
@@ -127,7 +131,7 @@ impl<'a> Seen<'a> {
     }
 
     /// Takes the next frames, in order of time, and finishes the windows that have all of theirs.
-    fn take(&mut self, batch: Vec<frames::SampledFrame>) -> Result<(), Error> {
+    fn take(&mut self, batch: Vec<frames::SampledFrame>) -> Result<(), ClassifyError> {
         let Some(served) = batch.last().map(|frame| frame.targets.end) else { return Ok(()) };
         let (targets, pixels): (Vec<_>, Vec<_>) = batch.into_iter().map(|frame| (frame.targets, frame.pixels)).unzip();
         let features = debug_span!("encode frames").in_scope(|| self.model.encode_frames(&pixels))?;
@@ -144,7 +148,7 @@ impl<'a> Seen<'a> {
     }
 
     /// Finishes the windows that are left with the frames that came.
-    fn finish(&mut self) -> Result<(), Error> {
+    fn finish(&mut self) -> Result<(), ClassifyError> {
         while !self.waiting.is_empty() {
             self.finish_window()?;
         }
@@ -153,7 +157,7 @@ impl<'a> Seen<'a> {
 
     /// Embeds the first waiting window and lets go of the frames that no other needs. A window without frames is left
     /// out: nothing was seen there.
-    fn finish_window(&mut self) -> Result<(), Error> {
+    fn finish_window(&mut self) -> Result<(), ClassifyError> {
         let Some((window, indices)) = self.waiting.pop_front() else { return Ok(()) };
         let serves = |targets: &std::ops::Range<usize>| indices.iter().any(|i| targets.contains(i));
         let frames: Vec<_> = self.recent.iter().filter(|(targets, _)| serves(targets)).map(|(_, f)| f).collect();

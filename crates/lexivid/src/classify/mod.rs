@@ -15,7 +15,6 @@ pub use labels::EncodedLabels;
 pub use look::{Look, LookOptions, look};
 
 use crate::{
-    Error,
     decisions::{Classification, ModelSummary, Settings},
     frames::Windowing,
     models::{Model, ModelError},
@@ -53,7 +52,7 @@ pub fn classify(
     source: &str,
     options: &ClassifyOptions,
     observer: &mut Observer,
-) -> Result<Classification, Error> {
+) -> Result<Classification, ClassifyError> {
     let look = look(model, source, &options.look, observer)?;
     let judged = tracing::debug_span!("match labels").in_scope(|| judge::judge(&look, labels, options));
     let judged = judged.map_err(ModelError::from)?;

@@ -253,7 +253,7 @@ fn cut_view(square: &RgbImage, view: View, preprocessing: &Preprocessing) -> Opt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matching::Calibration;
+    use crate::label_embedding::Calibration;
     use image::Rgba;
 
     #[test]
