@@ -143,8 +143,9 @@ fn a_report_in_a_browser() {
     }
     assert_eq!(dom.matches("<li class=\"row").count(), 3, "one row a label");
     assert_eq!(dom.matches("alt=\"Frame at ").count(), 5, "the strip");
-    for level in ["h9", "h4", "h2", "h6"] {
-        assert_eq!(dom.matches(&format!("<rect class=\"cell {level}\"")).count(), 1, "the heat map's cell of {level}");
+    // Overlapping windows share a column, which shows the higher of them.
+    for (level, cells) in [("h9", 2), ("h4", 1), ("h2", 2), ("h6", 2)] {
+        assert_eq!(dom.matches(&format!("<rect class=\"cell {level}\"")).count(), cells, "the heat map's {level}");
     }
     assert_eq!(dom.matches("<figcaption>0:02 · 0.91</figcaption>").count(), 2, "the evidence");
     assert!(dom.contains("3 of 250 frames were lost"));
@@ -175,4 +176,98 @@ fn a_report_in_a_browser() {
     }
     let called = listener.accept();
     assert!(called.is_err(), "the page called out: {called:?}");
+}
+
+/// Uses the page as a reader does and writes what is then to be seen into the page.
+const READER: &str = r#"
+const seen = [];
+const $ = selector => document.querySelector(selector);
+const names = () => [...document.querySelectorAll(".row:not([hidden])")].map(row => row.dataset.name);
+const few = () => names().filter(name => !name.startsWith("extra"));
+const set = (selector, value, event) => { $(selector).value = value; $(selector).dispatchEvent(new Event(event)); };
+const note = (what, value) => seen.push(`${what}: ${value}`);
+
+note("rows", names().length);
+$(".more button").click();
+note("rows after more", names().length);
+for (const order of ["name", "first", "probability"]) {
+  set(".tools select", order, "change");
+  note(`by ${order}`, few());
+}
+set(".tools input", "  ÜBUNG", "input");
+note("found", names());
+set(".tools input", "no such label", "input");
+note("nothing found", `${names().length} ${!$(".empty").hidden}`);
+set(".tools input", "", "input");
+note("rows again", `${names().length} ${$(".empty").hidden}`);
+
+const background = () => getComputedStyle(document.body).backgroundColor;
+const before = background();
+$(".theme").click();
+note("theme changes", background() !== before);
+$(".theme").click();
+note("theme returns", background() === before);
+
+$(".stills .still").click();
+note("large still", `${$(".box").open} ${$(".box p").textContent} ${$(".box img").src === $(".stills img").src}`);
+$(".box").close();
+
+const lane = $(".row .lane");
+const press = key => {
+  lane.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+  note(key, `${lane.getAttribute("aria-valuetext")} ${$(".tip").hidden ? "hidden" : $(".tip").textContent} ${$(".cursor").style.left}`);
+};
+for (const key of ["ArrowRight", "ArrowRight", "ArrowLeft", "End", "ArrowRight", "Home", "Escape"]) press(key);
+const results = document.body.appendChild(document.createElement("pre"));
+results.id = "results";
+results.textContent = seen.join("\n");
+"#;
+
+#[test]
+fn a_reader_finds_sorts_and_looks_closer() {
+    let mut classification = classification(0);
+    // Three labels that every order of sorting puts differently, and more than are shown at first.
+    classification.labels[0].spans[0].start = 1.0;
+    classification.labels[1].label = "zebra".into();
+    let absent = classification.labels[2].clone();
+    let extra = (0..30).map(|i| LabelResult { label: format!("extra {i}"), ..absent.clone() });
+    classification.labels.extend(extra);
+    let video = VideoPage {
+        classification: &classification,
+        strip: [2.5, 7.5].map(still).to_vec(),
+        evidence: BTreeMap::from([(0, vec![still(2.0)])]),
+    };
+    let html = html::render(&Report { videos: &[video], failed: &[] }).unwrap();
+    // The page lets no script run but its own; this copy lets the reader in.
+    let (before, policy) = html.split_once("script-src '").unwrap();
+    let (_, after) = policy.split_once('\'').unwrap();
+    let html = format!("{before}script-src 'unsafe-inline'{after}");
+    let html = html.replace("</body>", &format!("<script>{{{READER}}}</script></body>"));
+    let directory = tempfile::tempdir().unwrap();
+    let page = directory.path().join("report.html");
+    std::fs::write(&page, html).unwrap();
+
+    let dom = chromium(directory.path(), &page, &["--dump-dom".into()]);
+    let (_, results) = dom.split_once("<pre id=\"results\">").expect("the reader came to the end");
+    let (results, _) = results.split_once("</pre>").unwrap();
+    let expected = "\
+rows: 24
+rows after more: 33
+by name: riding a bike,Übung 🚲,zebra
+by first: zebra,riding a bike,Übung 🚲
+by probability: riding a bike,zebra,Übung 🚲
+found: Übung 🚲
+nothing found: 0 true
+rows again: 33 true
+theme changes: true
+theme returns: true
+large still: true riding a bike · 0:02 true
+ArrowRight: 0:02–0:04 · 0.95 riding a bike0:02–0:04 · 0.95 30%
+ArrowRight: 0:04–0:06 · 0.41 riding a bike0:04–0:06 · 0.41 50%
+ArrowLeft: 0:02–0:04 · 0.95 riding a bike0:02–0:04 · 0.95 30%
+End: 0:08–0:10 · 0.20 riding a bike0:08–0:10 · 0.20 90%
+ArrowRight: 0:08–0:10 · 0.20 riding a bike0:08–0:10 · 0.20 90%
+Home: 0:00–0:02 · 0.95 riding a bike0:00–0:02 · 0.95 10%
+Escape: 0:00–0:02 · 0.95 hidden 10%";
+    assert_eq!(results, expected);
 }

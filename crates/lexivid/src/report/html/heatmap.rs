@@ -2,30 +2,31 @@
 
 use super::axis::Axis;
 use crate::decisions::Span;
+use std::ops::Range;
 
 /// More columns than this cannot be told apart on a screen.
 const MAX_COLUMNS: usize = 240;
 /// Steps of the colour scale; the lowest is the colour of an empty lane.
 const LEVELS: u8 = 10;
 
-/// The columns that all labels of one video share.
+/// The columns that all labels of one video share: the stretches of time between the windows' edges.
 #[derive(Debug)]
 pub(super) struct Columns {
     columns: Vec<Column>,
-    /// How many neighbouring windows one column stands for.
-    windows_per_column: usize,
+    /// Indices of the windows that cover each column.
+    covering: Vec<Range<usize>>,
 }
 
-/// One column: its place on the axis, and the stretch of time that its windows saw.
+/// One column: its place on the axis, and its time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Column {
     /// Left edge in percent of the axis.
     pub(super) left: f64,
     /// Right edge in percent of the axis.
     pub(super) right: f64,
-    /// Start of its first window in seconds.
+    /// Start in seconds.
     pub(super) start: f64,
-    /// End of its last window in seconds.
+    /// End in seconds.
     pub(super) end: f64,
 }
 
@@ -41,23 +42,36 @@ pub(super) struct Cell {
 }
 
 impl Columns {
-    /// Lays out windows that are in order of time. Where two overlap, their cells meet in the middle of the overlap.
+    /// Lays out windows whose starts and ends are in order of time. A column shows the highest probability of all
+    /// windows that cover it, as a label's spans do: it holds where one of them says so. Time that no window covers
+    /// gets no column.
     pub(super) fn new(windows: &[Span], axis: Axis) -> Self {
-        let windows_per_column = windows.len().div_ceil(MAX_COLUMNS).max(1);
-        let groups: Vec<(Span, Span)> =
-            windows.chunks(windows_per_column).map(|group| (group[0], group[group.len() - 1])).collect();
-        let meet = |i: usize| axis.percent((groups[i].1.end + groups[i + 1].0.start) / 2.0);
-        let columns = groups
-            .iter()
-            .enumerate()
-            .map(|(i, (first, last))| Column {
-                left: if i == 0 { axis.percent(first.start) } else { meet(i - 1) },
-                right: if i + 1 == groups.len() { axis.percent(last.end) } else { meet(i) },
-                start: first.start,
-                end: last.end,
+        let mut edges: Vec<f64> = windows.iter().flat_map(|w| [w.start, w.end]).collect();
+        edges.sort_by(f64::total_cmp);
+        edges.dedup();
+        let stretches: Vec<(Span, Range<usize>)> = edges
+            .windows(2)
+            .map(|edge| {
+                let first = windows.partition_point(|w| w.end <= edge[0]);
+                let end = windows.partition_point(|w| w.start <= edge[0]);
+                (Span { start: edge[0], end: edge[1] }, first..end)
             })
+            .filter(|(_, covering)| !covering.is_empty())
             .collect();
-        Self { columns, windows_per_column }
+        let (columns, covering) = stretches
+            .chunks(stretches.len().div_ceil(MAX_COLUMNS).max(1))
+            .map(|group| {
+                let ((first, from), (last, to)) = (&group[0], &group[group.len() - 1]);
+                let column = Column {
+                    left: axis.percent(first.start),
+                    right: axis.percent(last.end),
+                    start: first.start,
+                    end: last.end,
+                };
+                (column, from.start..to.end)
+            })
+            .unzip();
+        Self { columns, covering }
     }
 
     /// The columns, in order of time.
@@ -67,10 +81,13 @@ impl Columns {
 
     /// Highest probability of each column, in thousandths. Empty if the label has no timeline.
     pub(super) fn peaks(&self, timeline: &[f32]) -> Vec<u16> {
-        timeline
-            .chunks(self.windows_per_column)
-            .map(|group| {
-                let peak = group.iter().copied().fold(0.0, f32::max);
+        if timeline.is_empty() {
+            return Vec::new();
+        }
+        self.covering
+            .iter()
+            .map(|windows| {
+                let peak = timeline[windows.clone()].iter().copied().fold(0.0, f32::max);
                 (peak.clamp(0.0, 1.0) * 1000.0).round() as u16
             })
             .collect()
@@ -98,29 +115,51 @@ fn level(thousandths: u16) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decisions::spans_above;
 
     fn windows(n: usize, length: f64, hop: f64) -> Vec<Span> {
         (0..n).map(|i| Span { start: i as f64 * hop, end: i as f64 * hop + length }).collect()
     }
 
     #[test]
-    fn overlapping_windows_meet_in_the_middle() {
+    fn a_column_shows_the_highest_of_the_windows_that_cover_it() {
         let columns = Columns::new(&windows(4, 8.0, 4.0), Axis::new(20.0));
         let edges: Vec<_> = columns.columns().iter().map(|c| (c.left, c.right)).collect();
-        assert_eq!(edges, [(0.0, 30.0), (30.0, 50.0), (50.0, 70.0), (70.0, 100.0)]);
-        assert_eq!((columns.columns()[1].start, columns.columns()[1].end), (4.0, 12.0));
+        assert_eq!(edges, [(0.0, 20.0), (20.0, 40.0), (40.0, 60.0), (60.0, 80.0), (80.0, 100.0)]);
+        assert_eq!((columns.columns()[1].start, columns.columns()[1].end), (4.0, 8.0));
+        assert_eq!(columns.peaks(&[0.1, 0.9, 0.2, 0.3]), [100, 900, 900, 300, 300]);
+    }
+
+    #[test]
+    fn spans_end_where_strong_cells_end() {
+        let (windows, timeline) = (windows(6, 2.0, 1.5), [0.1, 0.6, 0.2, 0.1, 0.8, 0.9]);
+        let axis = Axis::new(10.0);
+        let columns = Columns::new(&windows, axis);
+        let peaks = columns.peaks(&timeline);
+        let spans = spans_above(0.5, &windows, &timeline);
+        for (column, peak) in columns.columns().iter().zip(peaks) {
+            let inside = spans.iter().any(|s| s.start <= column.start && column.end <= s.end);
+            assert_eq!(peak >= 500, inside, "{column:?}");
+        }
+    }
+
+    #[test]
+    fn gaps_between_windows_are_left_blank() {
+        let columns = Columns::new(&windows(2, 2.0, 5.0), Axis::new(10.0));
+        let edges: Vec<_> = columns.columns().iter().map(|c| (c.left, c.right)).collect();
+        assert_eq!(edges, [(0.0, 20.0), (50.0, 70.0)]);
     }
 
     #[test]
     fn many_windows_share_columns_and_keep_their_peaks() {
         let columns = Columns::new(&windows(600, 8.0, 4.0), Axis::new(2404.0));
-        assert_eq!(columns.columns().len(), 200);
+        assert_eq!(columns.columns().len(), 201);
         let mut timeline = vec![0.0; 600];
         timeline[301] = 0.876;
-        let peaks = columns.peaks(&timeline);
-        assert_eq!((peaks.len(), peaks[100]), (200, 876));
-        let cells = columns.cells(&peaks);
-        assert_eq!((cells.len(), cells[0].level), (1, 8));
+        let cells = columns.cells(&columns.peaks(&timeline));
+        // 1204 s to 1212 s, of 2404 s in steps of 12 s.
+        assert!(!cells.is_empty() && cells.iter().all(|cell| cell.level == 8));
+        assert_eq!(cells[0].left, 49.92);
     }
 
     #[test]

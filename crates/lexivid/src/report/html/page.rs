@@ -35,6 +35,8 @@ pub(super) struct Page<'a> {
     script_sha256: String,
     videos: Vec<Video<'a>>,
     failed: &'a [(String, String)],
+    /// The page is about one video, whose name is then its title.
+    single: bool,
     models: Vec<ModelCard<'a>>,
 }
 
@@ -101,7 +103,7 @@ struct Row<'a> {
     peaks: Vec<u16>,
     cells: Vec<Cell>,
     spans: Vec<Place>,
-    /// Places of the best frames, in percent.
+    /// Places of the best frames that are shown, in percent.
     best: Vec<f64>,
     evidence: Option<String>,
 }
@@ -156,6 +158,7 @@ impl<'a> Page<'a> {
             script_sha256: BASE64_STANDARD.encode(Sha256::digest(SCRIPT)),
             videos,
             failed: report.failed,
+            single: report.videos.len() + report.failed.len() == 1,
             models,
         }
     }
@@ -240,6 +243,10 @@ fn settings(c: &Classification) -> Vec<(&'static str, String)> {
         (Some(window), None) => format!("{window} s"),
         (None, _) => "the whole video".into(),
     };
+    // A demuxer names all formats that it reads ("mov,mp4,m4a"); the file's name tells which.
+    let formats: Vec<&str> = c.video.container.split(',').collect();
+    let extension = Path::new(&c.path).extension().and_then(|e| e.to_str()).unwrap_or_default();
+    let format = formats.iter().find(|f| f.eq_ignore_ascii_case(extension)).unwrap_or(&formats[0]);
     let rate = c.video.frame_rate.map(|rate| format!(", {} frames a second", (rate * 100.0).round() / 100.0));
     vec![
         ("Model", format!("{} ({})", c.model.name, c.model.fingerprint)),
@@ -248,7 +255,7 @@ fn settings(c: &Classification) -> Vec<(&'static str, String)> {
         ("Pooling of windows", pool.clone()),
         ("Present from", two_digits(*threshold)),
         ("Windows cross cuts", if *shots { "no" } else { "yes" }.into()),
-        ("Media", format!("{} in {}{}", c.video.codec, c.video.container, rate.unwrap_or_default())),
+        ("Media", format!("{} in {format}{}", c.video.codec, rate.unwrap_or_default())),
     ]
 }
 
@@ -315,7 +322,7 @@ impl<'a> Row<'a> {
                     Place { left, width: ((axis.percent(s.end) - left) * 100.0).round() / 100.0 }
                 })
                 .collect(),
-            best: label.best_frames.iter().map(|f| axis.percent(f.time)).collect(),
+            best: stills(page, index).unwrap_or_default().iter().map(|still| axis.percent(still.time)).collect(),
             evidence: stills(page, index).map(|_| evidence_id(video, index)),
         }
     }
