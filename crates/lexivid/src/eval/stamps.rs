@@ -5,16 +5,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use fast_image_resize::{
-    PixelType, ResizeAlg, ResizeOptions, Resizer,
-    images::{Image, ImageRef},
-};
 use image::{Rgb, RgbImage, RgbaImage};
 use serde::{Deserialize, Serialize};
 
 use super::metrics::average_precision;
 use crate::{
-    frames::{Filter, FramePixels, Preprocessing, View},
+    frames::preprocess,
     label::Label,
     models::{Model, ModelError, packages},
 };
@@ -189,15 +185,7 @@ fn mean(values: &[f32]) -> f64 {
 fn encode_picture(model: &dyn Model, path: &Path) -> Result<Vec<f32>, ModelError> {
     let bad = |reason: String| ModelError::BadFile { path: path.to_owned(), reason };
     let cut_out = image::open(path).map_err(|e| bad(e.to_string()))?.to_rgba8();
-    let frames = BACKGROUNDS
-        .map(|background| {
-            let square = on_background(&cut_out, background);
-            let views = model.preprocessing().views.iter().map(|view| cut_view(&square, *view, model.preprocessing()));
-            Ok(FramePixels { time: 0.0, views: views.collect::<Option<_>>().ok_or("could not be resized")? })
-        })
-        .into_iter()
-        .collect::<Result<Vec<_>, &str>>()
-        .map_err(|e| bad(e.into()))?;
+    let frames = BACKGROUNDS.map(|background| preprocess(on_background(&cut_out, background), model.preprocessing()));
     let features = model.encode_frames(&frames)?;
     Ok(model.encode_window(&features.iter().collect::<Vec<_>>())?.0)
 }
@@ -219,35 +207,6 @@ fn on_background(cut_out: &RgbaImage, background: u8) -> RgbImage {
         square.put_pixel(x - left + dx, y - top + dy, Rgb([blend(0), blend(1), blend(2)]));
     }
     square
-}
-
-/// One view of a square picture, `size.0 * size.1 * 3` bytes.
-fn cut_view(square: &RgbImage, view: View, preprocessing: &Preprocessing) -> Option<Vec<u8>> {
-    let (height, width) = preprocessing.size;
-    let side = f64::from(square.width());
-    let (w, h) = match view {
-        View::Stretch => (side, side),
-        View::CentreCrop { shortest_edge } => {
-            let scale = side / f64::from(shortest_edge);
-            (f64::from(width) * scale, f64::from(height) * scale)
-        }
-    };
-    let filter = match preprocessing.filter {
-        Filter::Bilinear => fast_image_resize::FilterType::Bilinear,
-        Filter::Bicubic => fast_image_resize::FilterType::CatmullRom,
-        Filter::Lanczos => fast_image_resize::FilterType::Lanczos3,
-    };
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter)).crop(
-        ((side - w) / 2.0).max(0.0),
-        ((side - h) / 2.0).max(0.0),
-        w.min(side),
-        h.min(side),
-    );
-    let mut pixels = vec![0; (width * height * 3) as usize];
-    let source = ImageRef::new(square.width(), square.height(), square.as_raw(), PixelType::U8x3).ok()?;
-    let mut target = Image::from_slice_u8(width, height, &mut pixels, PixelType::U8x3).ok()?;
-    Resizer::new().resize(&source, &mut target, &options).ok()?;
-    Some(pixels)
 }
 
 #[cfg(test)]

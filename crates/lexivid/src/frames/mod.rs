@@ -10,6 +10,7 @@ mod stills;
 mod walk;
 
 pub use preprocessing::{Filter, FramePixels, Preprocessing, PreprocessingError, View};
+pub use resize::preprocess;
 pub use sample::{FrameStream, SampleSummary, SampledFrame, sample};
 pub use sampling::{Sampling, SamplingError, Window, Windowing, targets};
 pub use shots::{Shot, detect_shots};

@@ -1,12 +1,13 @@
 //! Upright pictures -> a model's pixels, resized as Pillow does it: convolution with the filter widened by the scale, in
 //! 8 bits, horizontally and then vertically (Pillow, `src/libImaging/Resample.c`).
 
-use super::{Filter, Preprocessing, View};
+use super::{Filter, FramePixels, Preprocessing, View};
 use crate::video::Picture;
 use fast_image_resize::{
     FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
     images::{Image, ImageRef},
 };
+use image::RgbImage;
 
 /// A part of a picture's area, in the coordinates that the picture has once it is resized.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -111,6 +112,13 @@ impl Preprocessor {
             })
             .collect()
     }
+}
+
+/// The pixels that a model takes of a still picture, which stands at time 0. Pixels are square.
+pub fn preprocess(picture: RgbImage, preprocessing: &Preprocessing) -> FramePixels {
+    let (width, height) = picture.dimensions();
+    let picture = Picture { width, height, pixel_aspect: 1.0, rgb: picture.into_raw() };
+    FramePixels { time: 0.0, views: Preprocessor::new(preprocessing).views(&picture) }
 }
 
 /// Size after a resize of the shorter side to `edge`, as transformers' `get_resize_output_image_size` rounds it:

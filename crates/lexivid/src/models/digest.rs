@@ -1,3 +1,5 @@
+//! What a file's contents are known by.
+
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use std::{
@@ -7,7 +9,7 @@ use std::{
 };
 
 /// SHA-256 of a file, 64 hexadecimal digits.
-pub(in crate::models) fn sha256_of(path: &Path) -> io::Result<String> {
+pub(super) fn sha256_of(path: &Path) -> io::Result<String> {
     Ok(format!("{:x}", feed(Sha256::new(), path)?))
 }
 
