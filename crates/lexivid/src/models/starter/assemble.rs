@@ -31,7 +31,7 @@ pub(super) const NAMES: &str = "names.json";
 pub(super) const CARD: &str = "MODEL.md";
 
 /// Ridge and breadth of the regression. scripts/cross_validation/starter.py compares them with others.
-const RIDGE: f64 = 0.1;
+const RIDGE: f64 = 1.0;
 const BREADTH: f64 = 1.0;
 /// Phrases that the language model is given at once.
 const PHRASES: usize = 64;
