@@ -82,9 +82,10 @@ impl LabelDatabase {
     }
 }
 
-/// SHA-256 over everything of a label that its embedding may depend on (so not its threshold).
+/// SHA-256 over everything of a label that its embedding may depend on (so not its threshold), and over this program's
+/// version: prompts may change with it.
 fn key(label: &Label) -> [u8; 32] {
-    let text = serde_json::json!([label.name, label.kind, label.definition, label.synonyms]);
+    let text = serde_json::json!([env!("CARGO_PKG_VERSION"), label.name, label.kind, label.definition, label.synonyms]);
     Sha256::digest(text.to_string()).into()
 }
 

@@ -30,8 +30,9 @@ pub(super) const REGRESSION: &str = "regression.safetensors";
 pub(super) const NAMES: &str = "names.json";
 pub(super) const CARD: &str = "MODEL.md";
 
-/// Ridge and breadth of the regression. scripts/cross_validation/starter.py compares them with others.
-const RIDGE: f64 = 1.0;
+/// Ridge and breadth of the regression. Among held-out names alone a ridge of 1 is 1.7 points better
+/// (scripts/cross_validation/starter.py), but its guesses are more alike and crowd in before the known names.
+const RIDGE: f64 = 0.1;
 const BREADTH: f64 = 1.0;
 /// Phrases that the language model is given at once.
 const PHRASES: usize = 64;
