@@ -16,11 +16,11 @@ pub struct Args {
     pub command: Command,
 
     /// No progress bars
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, display_order = 100)]
     pub quiet: bool,
 
     /// More of what is going on: -v for steps, -vv for details
-    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    #[arg(long, short, global = true, display_order = 101, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
 

@@ -40,7 +40,10 @@ pub fn run(args: &args::Classify, progress: &Progress) -> anyhow::Result<ExitCod
                 Ok(classification) => Outcome::Done(Box::new(classification)),
                 Err(ClassifyError::Video(error)) => {
                     failure::tell(&error, progress);
-                    Outcome::Failed { path: video.clone(), error: error.to_string() }
+                    // The path stands beside it.
+                    let error = error.to_string();
+                    let reason = error.strip_prefix(&format!("{video}: ")).unwrap_or(&error);
+                    Outcome::Failed { path: video.clone(), error: reason.into() }
                 }
                 Err(error) => return Err(Error::from(error).into()),
             };

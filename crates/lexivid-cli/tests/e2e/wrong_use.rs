@@ -27,6 +27,19 @@ fn exits_with_2_and_one_clear_line() {
 }
 
 #[test]
+fn what_cannot_be_had_is_said() {
+    let cases: [(&[&str], &str); 2] = [
+        (&["models", "pull", "nosuch"], "expected `starter`, a hub id"),
+        (&["classify", "x.mp4", "-l", "dog", "--device", "cuda"], "device cuda is not available"),
+    ];
+    for (args, expected) in cases {
+        let ran = run(&mut lexivid(args.iter().copied()));
+        assert_eq!(ran.code, Some(1), "{args:?}");
+        assert!(ran.stderr.contains(expected), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let media = Media::new();
     let video = media.pattern(1, "pattern.mp4");

@@ -1,5 +1,8 @@
 use super::ModelError;
-use candle_core::Device;
+use candle_core::{
+    Device,
+    utils::{cuda_is_available, metal_is_available},
+};
 
 /// The device that users call `cpu`, `cuda`, `cuda:1` or `metal`. The latter need the features of these names.
 pub fn device(name: &str) -> Result<Device, ModelError> {
@@ -8,8 +11,9 @@ pub fn device(name: &str) -> Result<Device, ModelError> {
     let index = index.parse().map_err(|_| unknown())?;
     match kind {
         "cpu" => Ok(Device::Cpu),
-        "cuda" => Ok(Device::new_cuda(index)?),
-        "metal" => Ok(Device::new_metal(index)?),
+        "cuda" if cuda_is_available() => Ok(Device::new_cuda(index)?),
+        "metal" if metal_is_available() => Ok(Device::new_metal(index)?),
+        "cuda" | "metal" => Err(ModelError::NoDevice { name: name.into() }),
         _ => Err(unknown()),
     }
 }

@@ -11,6 +11,18 @@ pub enum ModelError {
         /// The name as given.
         name: String,
     },
+    /// No model has such a name, so it cannot be fetched either.
+    #[error("expected `starter`, a hub id such as openai/clip-vit-base-patch16, or a directory, got {name:?}")]
+    UnknownName {
+        /// The name as given.
+        name: String,
+    },
+    /// The device is not there, or this program was built without it.
+    #[error("device {name} is not available here")]
+    NoDevice {
+        /// The name as given.
+        name: String,
+    },
     /// No such device.
     #[error("expected a device cpu, cuda, cuda:N or metal, got {name:?}")]
     UnknownDevice {
@@ -78,7 +90,14 @@ impl ModelError {
     /// What the user may try, when there is something.
     pub fn hint(&self) -> Option<String> {
         match self {
-            ModelError::NotInstalled { name } => Some(format!("`lexivid models pull {name}` fetches it")),
+            ModelError::NotInstalled { name } if name == super::starter::NAME || name.contains('/') => {
+                Some(format!("`lexivid models pull {name}` fetches it"))
+            }
+            ModelError::NotInstalled { .. } => Some("`lexivid models list` names those that are".into()),
+            ModelError::NoDevice { name } => {
+                let feature = name.split(':').next().unwrap_or(name);
+                Some(format!("`cargo build --release --features {feature}` builds lexivid with it"))
+            }
             ModelError::Incomplete { name, .. } => Some(format!("`lexivid models pull {name}` goes on with it")),
             ModelError::NoHome { .. } => Some("set LEXIVID_HOME and HF_HOME".into()),
             _ => None,

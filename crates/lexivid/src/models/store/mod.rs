@@ -158,7 +158,8 @@ impl Store {
                 Ok(dir)
             }
             Some(id) => hub::pull(self, &id, progress),
-            None => self.path(name),
+            None if is_plain(name) && self.assembled(name).is_dir() => Ok(self.assembled(name)),
+            None => Err(ModelError::UnknownName { name: name.into() }),
         }
     }
 
