@@ -34,7 +34,7 @@ fn the_starter_finds_the_bicycle_and_when() {
 
     let bicycle = of(video, "bicycle");
     assert_eq!(bicycle["present"], true, "{bicycle}");
-    // The man rides through the second half.
+    // Bicycles are in the pictures of the second half.
     let span = &bicycle["spans"][0];
     assert!(span["start"].as_f64().unwrap() >= 3.0 && span["end"].as_f64().unwrap() > 9.0, "{span}");
     assert!(bicycle["best_frames"][0]["time"].as_f64().unwrap() > 4.0);

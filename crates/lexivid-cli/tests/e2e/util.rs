@@ -9,7 +9,7 @@ pub fn tiny_model() -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../lexivid/tests/fixtures/clip_quick_gelu").display().to_string()
 }
 
-/// Ten seconds of a film trailer: cars in traffic, then a man on a bicycle.
+/// Ten seconds of film with cuts: indoors, then traffic, then streets with bicycles.
 pub fn real_video() -> String {
     std::env::var("LEXIVID_TEST_VIDEO").expect("set LEXIVID_TEST_VIDEO to what scripts/test-video prints")
 }
