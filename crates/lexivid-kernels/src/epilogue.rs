@@ -1,0 +1,205 @@
+//! What becomes of a product while it is in the first cache.
+
+use crate::{
+    Operand,
+    operand::Writer,
+    product::{BLOCK, Block},
+    shared::Shared,
+    simd::{LANES, Simd, math},
+};
+use half::bf16;
+
+/// A function of every value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// x Phi(x) by the error function.
+    Gelu,
+    /// GELU by its tanh approximation.
+    GeluTanh,
+    /// x sigmoid(1.702 x).
+    QuickGelu,
+    /// x sigmoid(x).
+    Silu,
+    /// max(x, 0).
+    Relu,
+    /// min(max(x, 0), 6).
+    Relu6,
+}
+
+impl Activation {
+    #[inline(always)]
+    pub(crate) fn apply<S: Simd>(self, s: S, x: S::F) -> S::F {
+        match self {
+            Activation::Gelu => math::gelu(s, x),
+            Activation::GeluTanh => math::gelu_tanh(s, x),
+            Activation::QuickGelu => math::swish(s, x, 1.702),
+            Activation::Silu => math::swish(s, x, 1.0),
+            Activation::Relu => s.max(s.splat(0.0), x),
+            Activation::Relu6 => s.min(s.splat(6.0), s.max(s.splat(0.0), x)),
+        }
+    }
+}
+
+/// `activation(scale * A B + bias)`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Epilogue<'a> {
+    /// Of every product; 1 if there is none.
+    pub scale: Option<f32>,
+    /// `[N]`.
+    pub bias: Option<&'a [f32]>,
+    /// After the bias.
+    pub activation: Option<Activation>,
+}
+
+/// Where the `[M, N]` results go.
+pub enum Out<'a> {
+    /// To `[M, N]`, row-major.
+    Rows(&'a mut [f32]),
+    /// Added to `[M, N]`, row-major: a residual stream.
+    Add(&'a mut [f32]),
+    /// To `[M, N]`, row-major, rounded to bf16.
+    Bf16(&'a mut [bf16]),
+    /// Into the left operand of a next product, `[M, N]`.
+    Operand(&'a mut Operand),
+    /// `silu(gate) * up` into the left operand of a next product, `[M, N / 2]`: the columns of the product are sixteen of the gate and
+    /// sixteen of the values in turn ([`crate::Matrix::pack_gated`]). Has no activation of its own.
+    Gated(&'a mut Operand),
+}
+
+/// [`Out`] as its tasks see it.
+#[derive(Clone, Copy)]
+pub(crate) enum Sink<'a> {
+    Rows(Shared<'a, f32>),
+    Add(Shared<'a, f32>),
+    Bf16(Shared<'a, bf16>),
+    Operand(Writer<'a>),
+    Gated(Writer<'a>),
+}
+
+/// Scales of a quantised product: of A by rows, of B by columns, and 128 times the column sums of B, because bytes of A are
+/// stored with 128 added.
+#[derive(Clone, Copy)]
+pub(crate) struct Quantised<'a> {
+    pub rows: &'a [f32],
+    pub columns: &'a [f32],
+    pub offsets: &'a [f32],
+}
+
+/// Finishes the block at (`row`, `column`) of an `[m, n]` result.
+///
+/// # Safety
+/// No other task writes this block.
+#[inline(always)]
+pub(crate) unsafe fn finish<S: Simd>(
+    s: S,
+    block: &mut Block,
+    (row, column): (usize, usize),
+    (m, n): (usize, usize),
+    epilogue: &Epilogue,
+    quantised: Option<Quantised>,
+    sink: Sink,
+) {
+    let rows = BLOCK.min(m - row);
+    let bias = [part(s, epilogue.bias, column, n, 0.0), part(s, epilogue.bias, column + LANES, n, 0.0)];
+    let mut bias_is_due = epilogue.bias.is_some();
+    if epilogue.activation.is_some() || epilogue.scale.is_some() || quantised.is_some() {
+        let scale = s.splat(epilogue.scale.unwrap_or(1.0));
+        let (scales, offsets) = (quantised.map(|q| q.columns), quantised.map(|q| q.offsets));
+        let columns = [
+            s.mul(scale, part(s, scales, column, n, 1.0)),
+            s.mul(scale, part(s, scales, column + LANES, n, 1.0)),
+        ];
+        let offsets = [part(s, offsets, column, n, 0.0), part(s, offsets, column + LANES, n, 0.0)];
+        for (r, values) in block.0[..rows].iter_mut().enumerate() {
+            let row_scale = s.splat(quantised.map_or(1.0, |q| q.rows[row + r]));
+            for (half, values) in values.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+                let x = s.mul(s.sub(s.load(values), offsets[half]), row_scale);
+                let x = s.mul_add(x, columns[half], bias[half]);
+                s.store(x, values);
+            }
+        }
+        // The choice outside of the loops: each is a loop of its own.
+        if let Some(activation) = epilogue.activation {
+            let values = block.0[..rows].as_flattened_mut().as_chunks_mut::<LANES>().0;
+            for values in values {
+                let x = activation.apply(s, s.load(values));
+                s.store(x, values);
+            }
+        }
+        bias_is_due = false;
+    }
+    let bias = if bias_is_due { bias } else { [s.splat(0.0); 2] };
+    for (r, values) in block.0[..rows].iter().enumerate() {
+        let values = values.as_chunks::<LANES>().0;
+        let values = [s.add(s.load(&values[0]), bias[0]), s.add(s.load(&values[1]), bias[1])];
+        // SAFETY: this block is ours alone (the caller's).
+        unsafe { put(s, values, (row + r, column), n, sink) };
+    }
+}
+
+/// Lanes `at ..` of a row of n values, `fill` beyond its end and where there is none.
+#[inline(always)]
+fn part<S: Simd>(s: S, values: Option<&[f32]>, at: usize, n: usize, fill: f32) -> S::F {
+    match values {
+        Some(values) if at + LANES <= n => s.load_part(&values[at..at + LANES], fill),
+        Some(values) if at < n => s.load_part(&values[at..n], fill),
+        _ => s.splat(fill),
+    }
+}
+
+/// # Safety
+/// No other task writes these columns of this row.
+#[inline(always)]
+unsafe fn put<S: Simd>(s: S, values: [S::F; 2], (row, column): (usize, usize), n: usize, sink: Sink) {
+    // SAFETY of all: the caller's.
+    match sink {
+        Sink::Gated(writer) => unsafe {
+            let [gate, up] = values;
+            writer.write(s, row, column / 2, s.mul(math::swish(s, gate, 1.0), up));
+        },
+        Sink::Operand(writer) => unsafe {
+            writer.write(s, row, column, values[0]);
+            if column + LANES < n {
+                writer.write(s, row, column + LANES, values[1]);
+            }
+        },
+        Sink::Rows(rows) => {
+            for (value, columns) in values.into_iter().zip(halves(column, n)) {
+                let to = unsafe { rows.part(row * n + columns.start..row * n + columns.end) };
+                match to.as_mut_array() {
+                    Some(to) => s.store(value, to),
+                    None => s.store_part(value, to),
+                }
+            }
+        }
+        Sink::Add(rows) => {
+            for (value, columns) in values.into_iter().zip(halves(column, n)) {
+                let to = unsafe { rows.part(row * n + columns.start..row * n + columns.end) };
+                match to.as_mut_array() {
+                    Some(to) => s.store(s.add(s.load(to), value), to),
+                    None => s.store_part(s.add(s.load_part(to, 0.0), value), to),
+                }
+            }
+        }
+        Sink::Bf16(rows) => {
+            for (value, columns) in values.into_iter().zip(halves(column, n)) {
+                let to = unsafe { rows.part(row * n + columns.start..row * n + columns.end) };
+                match to.as_mut_array() {
+                    Some(to) => s.store_bf16(value, to),
+                    None => {
+                        let mut lanes = [bf16::ZERO; LANES];
+                        s.store_bf16(value, &mut lanes);
+                        to.copy_from_slice(&lanes[..to.len()]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The two halves of a block's columns, as far as there are such columns.
+#[inline(always)]
+fn halves(column: usize, n: usize) -> [std::ops::Range<usize>; 2] {
+    let middle = (column + LANES).min(n);
+    [column.min(n)..middle, middle..(column + 2 * LANES).min(n)]
+}

@@ -1,0 +1,126 @@
+//! The right side of a product: constant weights, packed once.
+
+use crate::{
+    Precision,
+    aligned::Aligned,
+    product::{BLOCK, Element, TILE},
+};
+use half::bf16;
+use rayon::prelude::*;
+
+/// Weights W of `x W^T`, `[N, K]`, in panels of sixteen columns of the product: `[N / 16][K / GROUP][16][GROUP]`, GROUP = 1 f32, 2 bf16 or 4
+/// bytes; the same bytes for every instruction set. K is padded to whole rows of tiles, N to 32.
+#[derive(Debug, Clone)]
+pub struct Matrix {
+    pub(crate) columns: usize,
+    pub(crate) width: usize,
+    pub(crate) panels: Weights,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Weights {
+    F32(Aligned<f32>),
+    Bf16(Aligned<bf16>),
+    Int8 {
+        panels: Aligned<i8>,
+        /// `[N]`: W ~ scale * byte.
+        scales: Vec<f32>,
+        /// `[N]`: 128 times the sum of a column's bytes.
+        offsets: Vec<f32>,
+    },
+}
+
+impl Matrix {
+    /// Packs W `[columns, width]`, row-major: how linear layers are stored.
+    pub fn pack(weights: &[f32], columns: usize, width: usize, precision: Precision) -> Self {
+        assert_eq!(weights.len(), columns * width, "weights [{columns}, {width}]");
+        Self::pack_with(columns, width, precision, |column, k| weights[column * width + k])
+    }
+
+    /// Packs the transpose of W `[width, columns]`, row-major: for gradients, and for weights that are stored the other way.
+    pub fn pack_transposed(weights: &[f32], columns: usize, width: usize, precision: Precision) -> Self {
+        assert_eq!(weights.len(), columns * width, "weights [{width}, {columns}]");
+        Self::pack_with(columns, width, precision, |column, k| weights[k * columns + column])
+    }
+
+    /// Packs gate and values, `[columns, width]` each, for [`crate::Out::Gated`]: sixteen columns of either in turn. `columns` is a
+    /// multiple of 16.
+    pub fn pack_gated(gate: &[f32], up: &[f32], columns: usize, width: usize, precision: Precision) -> Self {
+        assert!(gate.len() == columns * width && up.len() == gate.len(), "two times weights [{columns}, {width}]");
+        assert!(columns % TILE == 0, "gated columns: expected a multiple of {TILE}, got {columns}");
+        Self::pack_with(2 * columns, width, precision, |column, k| {
+            let from = if column / TILE % 2 == 0 { gate } else { up };
+            from[(column / (2 * TILE) * TILE + column % TILE) * width + k]
+        })
+    }
+
+    fn pack_with(
+        columns: usize,
+        width: usize,
+        precision: Precision,
+        weight: impl Fn(usize, usize) -> f32 + Sync,
+    ) -> Self {
+        assert!(columns > 0 && width > 0, "weights [{columns}, {width}]");
+        let panels = match precision {
+            Precision::F32 => Weights::F32(panels::<f32>(columns, width, &weight)),
+            Precision::Bf16 => {
+                Weights::Bf16(panels::<bf16>(columns, width, |column, k| bf16::from_f32(weight(column, k))))
+            }
+            Precision::Int8 => {
+                let scales: Vec<f32> = (0..columns)
+                    .map(|column| {
+                        let greatest = (0..width).map(|k| weight(column, k).abs()).fold(0.0, f32::max);
+                        if greatest > 0.0 { greatest / 127.0 } else { 1.0 }
+                    })
+                    .collect();
+                let byte = |column: usize, k: usize| (weight(column, k) / scales[column]).round() as i8;
+                let offsets = (0..columns)
+                    .map(|column| 128.0 * (0..width).map(|k| i32::from(byte(column, k))).sum::<i32>() as f32)
+                    .collect();
+                Weights::Int8 { panels: panels::<u8>(columns, width, byte), scales, offsets }
+            }
+        };
+        Self { columns, width, panels }
+    }
+
+    /// N.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// K.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// What it is stored in.
+    pub fn precision(&self) -> Precision {
+        match self.panels {
+            Weights::F32(_) => Precision::F32,
+            Weights::Bf16(_) => Precision::Bf16,
+            Weights::Int8 { .. } => Precision::Int8,
+        }
+    }
+}
+
+/// Elements of one panel.
+pub(crate) fn panel_len<T: Element>(width: usize) -> usize {
+    width.next_multiple_of(T::ROW) * TILE
+}
+
+fn panels<T: Element>(
+    columns: usize,
+    width: usize,
+    weight: impl Fn(usize, usize) -> T::Weight + Sync,
+) -> Aligned<T::Weight> {
+    let len = panel_len::<T>(width);
+    let mut packed = Aligned::<T::Weight>::zeroed(columns.next_multiple_of(BLOCK) / TILE * len);
+    packed.par_chunks_mut(len).enumerate().for_each(|(panel, to)| {
+        for column in panel * TILE..columns.min((panel + 1) * TILE) {
+            for k in 0..width {
+                to[(k / T::GROUP * TILE + column % TILE) * T::GROUP + k % T::GROUP] = weight(column, k);
+            }
+        }
+    });
+    packed
+}

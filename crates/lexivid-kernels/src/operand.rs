@@ -1,0 +1,259 @@
+//! The left side of a product: activations, in tiles.
+
+use crate::{
+    Isa, Precision,
+    aligned::Aligned,
+    product::{BLOCK, Element, TILE},
+    shared::Shared,
+    simd::{Kernel, LANES, Simd},
+};
+use half::bf16;
+use rayon::prelude::*;
+
+/// Activations `[M, K]` in the layout that products read: tiles of 16 rows of 64 bytes, `[M / 16][K / ROW][16][ROW]`, ROW = 16 f32, 32
+/// bf16 or 64 bytes, padded to whole tiles. Kept from one product to the next, so that its memory is reused.
+#[derive(Debug, Clone)]
+pub struct Operand {
+    pub(crate) rows: usize,
+    pub(crate) width: usize,
+    pub(crate) tiles: Tiles,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Tiles {
+    F32(Aligned<f32>),
+    Bf16(Aligned<bf16>),
+    Int8(Bytes),
+}
+
+/// 8-bit activations. A row's scale is known only when all of it is there, so values are first kept in bf16.
+#[derive(Debug, Clone)]
+pub(crate) struct Bytes {
+    /// `[M, K padded to 16]`, row-major.
+    pub staged: Aligned<bf16>,
+    /// Values plus 128.
+    pub tiles: Aligned<u8>,
+    /// `[M padded to 32]`.
+    pub scales: Vec<f32>,
+}
+
+impl Operand {
+    /// Empty.
+    pub fn new(precision: Precision) -> Self {
+        let tiles = match precision {
+            Precision::F32 => Tiles::F32(Aligned::zeroed(0)),
+            Precision::Bf16 => Tiles::Bf16(Aligned::zeroed(0)),
+            Precision::Int8 => Tiles::Int8(Bytes {
+                staged: Aligned::zeroed(0),
+                tiles: Aligned::zeroed(0),
+                scales: Vec::new(),
+            }),
+        };
+        Self { rows: 0, width: 0, tiles }
+    }
+
+    /// M.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// K.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Takes the values of `x`, `[M, width]`, row-major.
+    pub fn fill(&mut self, isa: Isa, x: &[f32], width: usize) {
+        assert!(width > 0 && x.len() % width == 0, "rows of {width} values, got {} values", x.len());
+        self.write_rows(isa, x.len() / width, width, |row, to| to.copy_from_slice(&x[row * width..][..width]));
+    }
+
+    /// Takes M rows of `width` values that `row` writes, one row a call, in any order.
+    pub fn write_rows(&mut self, isa: Isa, rows: usize, width: usize, row: impl Fn(usize, &mut [f32]) + Sync) {
+        let writer = self.begin(rows, width);
+        (0..rows.div_ceil(TILE)).into_par_iter().for_each(|tile| {
+            let mut values = vec![0.0; width];
+            for r in tile * TILE..rows.min((tile + 1) * TILE) {
+                row(r, &mut values);
+                isa.run(WriteRow { writer, row: r, values: &values });
+            }
+        });
+        self.complete(isa);
+    }
+
+    /// Sets the shape and hands out the right to write; [`Operand::complete`] is called when all is written.
+    pub(crate) fn begin(&mut self, rows: usize, width: usize) -> Writer<'_> {
+        self.rows = rows;
+        self.width = width;
+        match &mut self.tiles {
+            Tiles::F32(tiles) => Writer::F32(begin_tiles(tiles, rows, width), blocks::<f32>(width)),
+            Tiles::Bf16(tiles) => Writer::Bf16(begin_tiles(tiles, rows, width), blocks::<bf16>(width)),
+            Tiles::Int8(bytes) => {
+                let width = width.next_multiple_of(LANES);
+                bytes.staged.resize(rows * width);
+                Writer::Staged(Shared::new(&mut bytes.staged), width)
+            }
+        }
+    }
+
+    /// Quantises what was staged, row by row: x ~ scale * (byte - 128), scale = max |x| / 127.
+    pub(crate) fn complete(&mut self, isa: Isa) {
+        let (rows, width) = (self.rows, self.width);
+        let Tiles::Int8(bytes) = &mut self.tiles else { return };
+        let padded = width.next_multiple_of(LANES);
+        begin_tiles(&mut bytes.tiles, rows, width);
+        bytes.scales.resize(rows.next_multiple_of(BLOCK), 0.0);
+        let staged = &*bytes.staged;
+        bytes
+            .tiles
+            .par_chunks_mut(TILE * <u8 as Element>::ROW * blocks::<u8>(width))
+            .zip(bytes.scales.par_chunks_mut(TILE))
+            .enumerate()
+            .for_each(|(tile, (bytes, scales))| {
+                for (r, row) in (tile * TILE..rows.min((tile + 1) * TILE)).enumerate() {
+                    let values = &staged[row * padded..][..padded];
+                    scales[r] = isa.run(QuantiseRow { values, row: r, tiles: bytes });
+                }
+            });
+    }
+}
+
+/// Tile rows along K.
+pub(crate) fn blocks<T: Element>(width: usize) -> usize {
+    width.div_ceil(T::ROW)
+}
+
+fn begin_tiles<T: Element>(tiles: &mut Aligned<T>, rows: usize, width: usize) -> Shared<'_, T> {
+    tiles.resize(rows.next_multiple_of(BLOCK) * blocks::<T>(width) * T::ROW);
+    if width % T::ROW != 0 {
+        tiles.fill(T::zeroed()); // the padding along K is multiplied
+    }
+    Shared::new(tiles)
+}
+
+/// The right to write an operand, in pieces of sixteen values of a row.
+#[derive(Clone, Copy)]
+pub(crate) enum Writer<'a> {
+    /// With the number of tiles along K.
+    F32(Shared<'a, f32>, usize),
+    Bf16(Shared<'a, bf16>, usize),
+    /// With the length of a row.
+    Staged(Shared<'a, bf16>, usize),
+}
+
+impl Writer<'_> {
+    /// Writes columns `column ..` of `row`; `column` is a multiple of 16.
+    ///
+    /// # Safety
+    /// No other task writes these.
+    #[inline(always)]
+    pub unsafe fn write<S: Simd>(self, s: S, row: usize, column: usize, x: S::F) {
+        // SAFETY of all: the caller's.
+        match self {
+            Writer::F32(tiles, blocks) => {
+                let at = address::<f32>(row, column, blocks);
+                let to = unsafe { tiles.part(at..at + LANES) };
+                s.store(x, to.try_into().expect("sixteen"));
+            }
+            Writer::Bf16(tiles, blocks) => {
+                let at = address::<bf16>(row, column, blocks);
+                let to = unsafe { tiles.part(at..at + LANES) };
+                s.store_bf16(x, to.try_into().expect("sixteen"));
+            }
+            Writer::Staged(rows, width) => {
+                let at = row * width + column;
+                let to = unsafe { rows.part(at..at + LANES) };
+                s.store_bf16(x, to.try_into().expect("sixteen"));
+            }
+        }
+    }
+}
+
+impl Writer<'_> {
+    /// Writes columns `column ..` of `row`, wherever they begin.
+    ///
+    /// # Safety
+    /// No other task writes these.
+    pub unsafe fn write_part(self, row: usize, column: usize, x: &[f32]) {
+        for (i, &x) in x.iter().enumerate() {
+            let column = column + i;
+            // SAFETY of all: the caller's.
+            unsafe {
+                match self {
+                    Writer::F32(tiles, blocks) => {
+                        let at = address::<f32>(row, column, blocks);
+                        tiles.part(at..at + 1)[0] = x;
+                    }
+                    Writer::Bf16(tiles, blocks) => {
+                        let at = address::<bf16>(row, column, blocks);
+                        tiles.part(at..at + 1)[0] = bf16::from_f32(x);
+                    }
+                    Writer::Staged(rows, width) => {
+                        let at = row * width + column;
+                        rows.part(at..at + 1)[0] = bf16::from_f32(x);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn address<T: Element>(row: usize, column: usize, blocks: usize) -> usize {
+    ((row / TILE * blocks + column / T::ROW) * TILE + row % TILE) * T::ROW + column % T::ROW
+}
+
+struct WriteRow<'a> {
+    writer: Writer<'a>,
+    row: usize,
+    values: &'a [f32],
+}
+
+impl Kernel for WriteRow<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        for (i, values) in self.values.chunks(LANES).enumerate() {
+            // SAFETY: a row is written by one task.
+            unsafe { self.writer.write(s, self.row, i * LANES, s.load_part(values, 0.0)) };
+        }
+    }
+}
+
+/// One row of a row of tiles. Returns its scale.
+struct QuantiseRow<'a> {
+    values: &'a [bf16],
+    row: usize,
+    tiles: &'a mut [u8],
+}
+
+impl Kernel for QuantiseRow<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> f32 {
+        let values = self.values.as_chunks::<LANES>().0;
+        let mut greatest = s.splat(0.0);
+        for x in values {
+            let x = s.load_bf16(x);
+            greatest = s.max(greatest, s.max(x, s.sub(s.splat(0.0), x)));
+        }
+        let greatest = s.maximum(greatest);
+        // A row of zeros, or one that is not finite, has no scale of its own.
+        let scale = if greatest > 0.0 && greatest.is_finite() { greatest / 127.0 } else { 1.0 };
+        let inverse = s.splat(1.0 / scale);
+        for (i, x) in values.iter().enumerate() {
+            let x = s.mul(s.load_bf16(x), inverse);
+            let x = s.round(s.max(s.splat(-127.0), s.min(s.splat(127.0), x)));
+            let mut lanes = [0.0; LANES];
+            s.store(s.add(x, s.splat(128.0)), &mut lanes);
+            let at = (i * LANES / <u8 as Element>::ROW * TILE + self.row) * <u8 as Element>::ROW
+                + i * LANES % <u8 as Element>::ROW;
+            for (to, x) in self.tiles[at..at + LANES].iter_mut().zip(lanes) {
+                *to = x as u8;
+            }
+        }
+        if greatest.is_finite() { scale } else { f32::NAN }
+    }
+}

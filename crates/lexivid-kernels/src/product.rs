@@ -1,0 +1,240 @@
+//! The innermost product: 32 rows by 32 columns over all of K, held in registers.
+
+use crate::simd::{LANES, Simd};
+use bytemuck::Pod;
+use half::bf16;
+
+/// Rows and columns of a block of the result; two by two tiles.
+pub(crate) const BLOCK: usize = 32;
+/// Rows of a tile of the left operand, columns of a panel of the right one.
+pub(crate) const TILE: usize = 16;
+
+/// A block of the result.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+pub(crate) struct Block(pub [[f32; BLOCK]; BLOCK]);
+
+impl Block {
+    pub const ZERO: Self = Self([[0.0; BLOCK]; BLOCK]);
+}
+
+/// The panels of two times sixteen columns, each `[K / GROUP][16][GROUP]`, K padded with zeros to whole tile rows.
+pub(crate) type Panels<'a, W> = [&'a [W]; 2];
+
+/// What a product can multiply.
+///
+/// A tile is 16 rows of 64 bytes, `[16][16 * GROUP]`, as AMX loads it; `GROUP` elements along K lie together and are
+/// multiplied by one instruction.
+pub(crate) trait Element: Pod + Send + Sync {
+    /// On the right-hand side.
+    type Weight: Pod + Send + Sync;
+    /// Elements along K in one lane.
+    const GROUP: usize;
+    /// Elements along K in one row of a tile.
+    const ROW: usize = TILE * Self::GROUP;
+
+    /// The block `c` = A B. `a`: one or two rows of tiles, `[K / ROW][16][ROW]` each; `rows` of them count.
+    fn product<S: Simd>(s: S, tiles: bool, a: [&[Self]; 2], b: Panels<Self::Weight>, rows: usize, c: &mut Block);
+}
+
+/// One step of a product on vectors.
+trait Step: Element {
+    type Left<S: Simd>: Copy;
+    type Right<S: Simd>: Copy;
+    type Sum<S: Simd>: Copy;
+
+    fn zero<S: Simd>(s: S) -> Self::Sum<S>;
+    /// GROUP elements of one row, in all lanes.
+    fn left<S: Simd>(s: S, a: &[Self]) -> Self::Left<S>;
+    /// GROUP elements of each of sixteen columns.
+    fn right<S: Simd>(s: S, b: &[Self::Weight]) -> Self::Right<S>;
+    fn add<S: Simd>(s: S, sum: Self::Sum<S>, a: Self::Left<S>, b: Self::Right<S>) -> Self::Sum<S>;
+    fn finish<S: Simd>(s: S, sum: Self::Sum<S>) -> S::F;
+}
+
+/// For slices that were cut to the length: the check costs nothing.
+#[inline(always)]
+fn exactly<T, const N: usize>(x: &[T]) -> &[T; N] {
+    x.try_into().expect("a slice of the right length")
+}
+
+impl Element for f32 {
+    type Weight = f32;
+    const GROUP: usize = 1;
+
+    #[inline(always)]
+    fn product<S: Simd>(s: S, _tiles: bool, a: [&[f32]; 2], b: Panels<f32>, rows: usize, c: &mut Block) {
+        on_vectors(s, a, b, rows, c);
+    }
+}
+
+impl Step for f32 {
+    type Left<S: Simd> = S::F;
+    type Right<S: Simd> = S::F;
+    type Sum<S: Simd> = S::F;
+
+    #[inline(always)]
+    fn zero<S: Simd>(s: S) -> S::F {
+        s.splat(0.0)
+    }
+    #[inline(always)]
+    fn left<S: Simd>(s: S, a: &[f32]) -> S::F {
+        s.splat(a[0])
+    }
+    #[inline(always)]
+    fn right<S: Simd>(s: S, b: &[f32]) -> S::F {
+        s.load(exactly(b))
+    }
+    #[inline(always)]
+    fn add<S: Simd>(s: S, sum: S::F, a: S::F, b: S::F) -> S::F {
+        s.mul_add(a, b, sum)
+    }
+    #[inline(always)]
+    fn finish<S: Simd>(_: S, sum: S::F) -> S::F {
+        sum
+    }
+}
+
+impl Element for bf16 {
+    type Weight = bf16;
+    const GROUP: usize = 2;
+
+    #[inline(always)]
+    fn product<S: Simd>(s: S, tiles: bool, a: [&[bf16]; 2], b: Panels<bf16>, rows: usize, c: &mut Block) {
+        #[cfg(target_arch = "x86_64")]
+        if tiles {
+            return crate::amx::product_bf16(a, b, rows, c);
+        }
+        let _ = tiles;
+        on_vectors(s, a, b, rows, c);
+    }
+}
+
+impl Step for bf16 {
+    type Left<S: Simd> = S::Pairs;
+    type Right<S: Simd> = S::Pairs;
+    type Sum<S: Simd> = S::F;
+
+    #[inline(always)]
+    fn zero<S: Simd>(s: S) -> S::F {
+        s.splat(0.0)
+    }
+    #[inline(always)]
+    fn left<S: Simd>(s: S, a: &[bf16]) -> S::Pairs {
+        s.splat_pair(exactly(a))
+    }
+    #[inline(always)]
+    fn right<S: Simd>(s: S, b: &[bf16]) -> S::Pairs {
+        s.load_pairs(exactly(b))
+    }
+    #[inline(always)]
+    fn add<S: Simd>(s: S, sum: S::F, a: S::Pairs, b: S::Pairs) -> S::F {
+        s.dot_pairs(sum, a, b)
+    }
+    #[inline(always)]
+    fn finish<S: Simd>(_: S, sum: S::F) -> S::F {
+        sum
+    }
+}
+
+impl Element for u8 {
+    type Weight = i8;
+    const GROUP: usize = 4;
+
+    #[inline(always)]
+    fn product<S: Simd>(s: S, tiles: bool, a: [&[u8]; 2], b: Panels<i8>, rows: usize, c: &mut Block) {
+        #[cfg(target_arch = "x86_64")]
+        if tiles {
+            return crate::amx::product_bytes(a, b, rows, c);
+        }
+        let _ = tiles;
+        on_vectors(s, a, b, rows, c);
+    }
+}
+
+impl Step for u8 {
+    type Left<S: Simd> = S::Quads;
+    type Right<S: Simd> = S::Quads;
+    type Sum<S: Simd> = S::I;
+
+    #[inline(always)]
+    fn zero<S: Simd>(s: S) -> S::I {
+        s.zero_sums()
+    }
+    #[inline(always)]
+    fn left<S: Simd>(s: S, a: &[u8]) -> S::Quads {
+        s.splat_quad(exactly(a))
+    }
+    #[inline(always)]
+    fn right<S: Simd>(s: S, b: &[i8]) -> S::Quads {
+        s.load_quads(exactly(b))
+    }
+    #[inline(always)]
+    fn add<S: Simd>(s: S, sum: S::I, a: S::Quads, b: S::Quads) -> S::I {
+        s.dot_quads(sum, a, b)
+    }
+    #[inline(always)]
+    fn finish<S: Simd>(s: S, sum: S::I) -> S::F {
+        s.to_f32(sum)
+    }
+}
+
+/// As many rows and panels at once as there are registers to hold their sums.
+#[inline(always)]
+fn on_vectors<S: Simd, T: Step>(s: S, a: [&[T]; 2], b: Panels<T::Weight>, rows: usize, c: &mut Block) {
+    for row in (0..rows).step_by(S::ROWS) {
+        let tiles = a[row / TILE];
+        match S::ROWS {
+            8 => register_block::<S, T, 8, 2>(s, tiles, row, b, 0, c),
+            4 => {
+                register_block::<S, T, 4, 1>(s, tiles, row, [b[0]], 0, c);
+                register_block::<S, T, 4, 1>(s, tiles, row, [b[1]], TILE, c);
+            }
+            _ => {
+                register_block::<S, T, 2, 1>(s, tiles, row, [b[0]], 0, c);
+                register_block::<S, T, 2, 1>(s, tiles, row, [b[1]], TILE, c);
+            }
+        }
+    }
+}
+
+/// `ROWS` rows from `row` on, which lie in one row of tiles, times `PANELS` panels, to the columns of `c` from `column` on.
+///
+/// Plain loops, because closures (`map`, `from_fn`) are not always inlined, and then not compiled for the instruction set.
+#[inline(always)]
+fn register_block<S: Simd, T: Step, const ROWS: usize, const PANELS: usize>(
+    s: S,
+    tiles: &[T],
+    row: usize,
+    b: [&[T::Weight]; PANELS],
+    column: usize,
+    c: &mut Block,
+) {
+    let panel_row = LANES * T::GROUP; // elements
+    let mut sums = [[T::zero(s); PANELS]; ROWS];
+    for (step, tile) in tiles.chunks_exact(TILE * T::ROW).enumerate() {
+        let a = &tile[row % TILE * T::ROW..][..ROWS * T::ROW];
+        let mut panels = b;
+        for panel in &mut panels {
+            *panel = &panel[step * TILE * panel_row..][..TILE * panel_row];
+        }
+        for k in 0..TILE {
+            let mut right = [T::right(s, &panels[0][k * panel_row..][..panel_row]); PANELS];
+            for p in 1..PANELS {
+                right[p] = T::right(s, &panels[p][k * panel_row..][..panel_row]);
+            }
+            for r in 0..ROWS {
+                let left = T::left(s, &a[r * T::ROW + k * T::GROUP..][..T::GROUP]);
+                for p in 0..PANELS {
+                    sums[r][p] = T::add(s, sums[r][p], left, right[p]);
+                }
+            }
+        }
+    }
+    for r in 0..ROWS {
+        for p in 0..PANELS {
+            let to = &mut c.0[row + r][column + p * TILE..][..LANES];
+            s.store(T::finish(s, sums[r][p]), to.try_into().expect("sixteen"));
+        }
+    }
+}

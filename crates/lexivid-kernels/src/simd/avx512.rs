@@ -1,0 +1,162 @@
+use super::{LANES, Simd};
+use half::bf16;
+use std::arch::x86_64::*;
+
+/// AVX-512 as every processor has it that has any (F, BW, DQ, VL). Pairs of bf16 are widened to f32, and groups of bytes
+/// to 16 bits.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512(());
+
+impl Avx512 {
+    /// # Safety
+    /// The processor has AVX-512 F, BW, DQ and VL, AVX2 and FMA.
+    #[inline(always)]
+    pub unsafe fn new() -> Self {
+        Self(())
+    }
+}
+
+// SAFETY of every block below: whoever made this value promised that the processor has the instructions (`new`); loads
+// and stores go through references to arrays of the right length and need no alignment.
+#[allow(clippy::undocumented_unsafe_blocks)]
+impl Simd for Avx512 {
+    type F = __m512;
+    type I = __m512i;
+    type Pairs = (__m512, __m512);
+    type Quads = (__m512i, __m512i);
+
+    const ROWS: usize = 8;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> Self::F {
+        unsafe { _mm512_set1_ps(x) }
+    }
+    #[inline(always)]
+    fn load(self, x: &[f32; LANES]) -> Self::F {
+        unsafe { _mm512_loadu_ps(x.as_ptr()) }
+    }
+    #[inline(always)]
+    fn store(self, x: Self::F, to: &mut [f32; LANES]) {
+        unsafe { _mm512_storeu_ps(to.as_mut_ptr(), x) }
+    }
+    #[inline(always)]
+    fn add(self, a: Self::F, b: Self::F) -> Self::F {
+        unsafe { _mm512_add_ps(a, b) }
+    }
+    #[inline(always)]
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F {
+        unsafe { _mm512_sub_ps(a, b) }
+    }
+    #[inline(always)]
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F {
+        unsafe { _mm512_mul_ps(a, b) }
+    }
+    #[inline(always)]
+    fn div(self, a: Self::F, b: Self::F) -> Self::F {
+        unsafe { _mm512_div_ps(a, b) }
+    }
+    #[inline(always)]
+    fn mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+        unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+    #[inline(always)]
+    fn max(self, a: Self::F, b: Self::F) -> Self::F {
+        unsafe { _mm512_max_ps(a, b) }
+    }
+    #[inline(always)]
+    fn min(self, a: Self::F, b: Self::F) -> Self::F {
+        unsafe { _mm512_min_ps(a, b) }
+    }
+    #[inline(always)]
+    fn round(self, x: Self::F) -> Self::F {
+        unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(x) }
+    }
+    #[inline(always)]
+    fn scale2(self, x: Self::F, n: Self::F) -> Self::F {
+        unsafe {
+            // `scalef` alone would give denormal numbers, other than the other paths.
+            let scaled = _mm512_scalef_ps(x, n);
+            _mm512_mask_mov_ps(scaled, _mm512_cmp_ps_mask::<_CMP_LE_OQ>(n, _mm512_set1_ps(-127.0)), _mm512_setzero_ps())
+        }
+    }
+    #[inline(always)]
+    fn sum(self, x: Self::F) -> f32 {
+        unsafe { _mm512_reduce_add_ps(x) }
+    }
+    #[inline(always)]
+    fn maximum(self, x: Self::F) -> f32 {
+        unsafe { _mm512_reduce_max_ps(x) }
+    }
+    #[inline(always)]
+    fn load_bf16(self, x: &[bf16; LANES]) -> Self::F {
+        unsafe {
+            let bits = _mm256_loadu_si256(x.as_ptr().cast());
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(bits)))
+        }
+    }
+    #[inline(always)]
+    fn store_bf16(self, x: Self::F, to: &mut [bf16; LANES]) {
+        unsafe {
+            let bits = _mm512_castps_si512(x);
+            let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+            let rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+            // Rounding could carry a NaN over to infinity: it keeps its upper half, made quiet.
+            let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(x, x);
+            let quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x0040_0000));
+            let upper = _mm512_srli_epi32::<16>(_mm512_mask_mov_epi32(rounded, nan, quiet));
+            _mm256_storeu_si256(to.as_mut_ptr().cast(), _mm512_cvtepi32_epi16(upper));
+        }
+    }
+    #[inline(always)]
+    fn load_pairs(self, x: &[bf16; 2 * LANES]) -> Self::Pairs {
+        unsafe { widen_pairs(_mm512_loadu_si512(x.as_ptr().cast())) }
+    }
+    #[inline(always)]
+    fn splat_pair(self, x: &[bf16; 2]) -> Self::Pairs {
+        unsafe { widen_pairs(_mm512_set1_epi32(bytemuck::cast(*x))) }
+    }
+    #[inline(always)]
+    fn dot_pairs(self, sum: Self::F, a: Self::Pairs, b: Self::Pairs) -> Self::F {
+        self.mul_add(a.1, b.1, self.mul_add(a.0, b.0, sum))
+    }
+    #[inline(always)]
+    fn zero_sums(self) -> Self::I {
+        unsafe { _mm512_setzero_si512() }
+    }
+    #[inline(always)]
+    fn load_quads(self, x: &[i8; 4 * LANES]) -> Self::Quads {
+        unsafe {
+            let bytes = _mm512_loadu_si512(x.as_ptr().cast());
+            (_mm512_srai_epi16::<8>(_mm512_slli_epi16::<8>(bytes)), _mm512_srai_epi16::<8>(bytes))
+        }
+    }
+    #[inline(always)]
+    fn splat_quad(self, x: &[u8; 4]) -> Self::Quads {
+        unsafe {
+            let bytes = _mm512_set1_epi32(bytemuck::cast(*x));
+            (_mm512_and_si512(bytes, _mm512_set1_epi16(0xff)), _mm512_srli_epi16::<8>(bytes))
+        }
+    }
+    #[inline(always)]
+    fn dot_quads(self, sum: Self::I, a: Self::Quads, b: Self::Quads) -> Self::I {
+        unsafe {
+            let sum = _mm512_add_epi32(sum, _mm512_madd_epi16(a.0, b.0));
+            _mm512_add_epi32(sum, _mm512_madd_epi16(a.1, b.1))
+        }
+    }
+    #[inline(always)]
+    fn to_f32(self, x: Self::I) -> Self::F {
+        unsafe { _mm512_cvtepi32_ps(x) }
+    }
+}
+
+/// Pairs of bf16 -> their first and second members as f32.
+#[inline(always)]
+unsafe fn widen_pairs(pairs: __m512i) -> (__m512, __m512) {
+    // SAFETY: the caller's.
+    unsafe {
+        let first = _mm512_slli_epi32::<16>(pairs);
+        let second = _mm512_and_si512(pairs, _mm512_set1_epi32(0xffff_0000_u32 as i32));
+        (_mm512_castsi512_ps(first), _mm512_castsi512_ps(second))
+    }
+}
