@@ -1,7 +1,7 @@
 //! The command line, documented once: help and errors come from here.
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use lexivid::scores::Pool;
+use lexivid::{models::Precision, scores::Pool};
 use std::{path::PathBuf, time::Duration};
 
 /// What is in a video, in your own words: any labels, things and actions mixed, each with its own probability, and when
@@ -48,6 +48,10 @@ pub struct ModelArgs {
     /// cpu, cuda, cuda:1 or metal (the latter two where built in)
     #[arg(long, env = "LEXIVID_DEVICE", default_value = "cpu")]
     pub device: String,
+
+    /// f32, bf16 or int8, on the CPU; if not given, bf16 where the processor multiplies it, or else f32
+    #[arg(long, env = "LEXIVID_PRECISION")]
+    pub precision: Option<Precision>,
 }
 
 /// When the model looks.

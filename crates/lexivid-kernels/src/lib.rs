@@ -25,6 +25,7 @@ mod aligned;
 mod amx;
 mod attention;
 mod epilogue;
+mod gradient;
 mod isa;
 mod matmul;
 mod matrix;
@@ -37,9 +38,12 @@ mod simd;
 
 pub use attention::{Attention, Heads, Mask, Values, attention};
 pub use epilogue::{Activation, Epilogue, Out};
+pub use gradient::{
+    activate, activation_gradient, attention_gradient, gate, gate_gradient, layer_norm_gradient, rms_norm_gradient,
+};
 pub use isa::{ISA_VARIABLE, Isa, UnknownIsa};
 pub use matmul::matmul;
 pub use matrix::Matrix;
-pub use norm::{layer_norm, rms_norm};
+pub use norm::{layer_norm, layer_norm_rows, rms_norm};
 pub use operand::Operand;
 pub use precision::Precision;

@@ -26,7 +26,8 @@ impl EncodedLabels {
         mut database: Option<&mut LabelDatabase>,
         mut observer: impl FnMut(usize) -> ControlFlow<()>,
     ) -> Result<Self, ClassifyError> {
-        let fingerprint = &model.about().fingerprint;
+        // Another precision, another embedding.
+        let fingerprint = &format!("{}-{}", model.about().fingerprint, model.about().precision);
         let mut embeddings = match &database {
             Some(database) => database.get(fingerprint, &labels)?,
             None => vec![None; labels.len()],
