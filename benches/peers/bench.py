@@ -46,9 +46,20 @@ def cosines(contestants, checks):
     """Index of a contestant -> the lowest cosine of its embeddings to those of PyTorch f32."""
     found = {}
     for index, contestant in enumerate(contestants):
-        of_torch = next((c for c in contestants if (c.section, c.fields) == (contestant.section, contestant.fields)
-                         and c.name.startswith("PyTorch f32")), None)
-        if not (contestant.check and of_torch and (checks / contestant.check).exists() and (checks / of_torch.check).exists()):
+        of_torch = next(
+            (
+                c
+                for c in contestants
+                if (c.section, c.fields) == (contestant.section, contestant.fields) and c.name.startswith("PyTorch f32")
+            ),
+            None,
+        )
+        if not (
+            contestant.check
+            and of_torch
+            and (checks / contestant.check).exists()
+            and (checks / of_torch.check).exists()
+        ):
             continue
         got, expected = np.load(checks / contestant.check), np.load(checks / of_torch.check)
         lengths = np.linalg.norm(got, axis=1) * np.linalg.norm(expected, axis=1)
@@ -99,7 +110,10 @@ def main():
     }
     for number in range(rounds):
         for index, contestant in enumerate(contestants):
-            print(f"round {number + 1}/{rounds}: {contestant.section}, {contestant.name} {contestant.fields or ''}", file=sys.stderr)
+            print(
+                f"round {number + 1}/{rounds}: {contestant.section}, {contestant.name} {contestant.fields or ''}",
+                file=sys.stderr,
+            )
             command = [word.format(**places) for word in contestant.command.split()]
             environment = {name: value.format(**places) for name, value in contestant.environment.items()}
             run = measure.run(command, environment)
@@ -107,9 +121,9 @@ def main():
                 run.error = run.error.replace(str(args.cache), "{cache}").replace(str(args.target), "{target}")
                 print(f"  failed: {run.error}", file=sys.stderr)
             result["runs"].append({"contestant": index, "round": number, **dataclasses.asdict(run)})
-        result["cosines"] = cosines(contestants, checks)
-        # After every round: a long bench that is cut short keeps what it measured.
-        output.write_text(lined(result))
+            result["cosines"] = cosines(contestants, checks)
+            # After every run: a long bench that is cut short keeps what it measured.
+            output.write_text(lined(result))
     print(table.markdown(result))
 
 

@@ -61,7 +61,13 @@ def make_model(directory, patch_size, tokenizer):
     model = CLIPModel(config).eval()
     model.save_pretrained(directory)
     tokenizer.save_pretrained(directory)
-    preprocessor = {"size": {"shortest_edge": SIDE}, "crop_size": SIDE, "resample": 3, "image_mean": MEAN, "image_std": STD}
+    preprocessor = {
+        "size": {"shortest_edge": SIDE},
+        "crop_size": SIDE,
+        "resample": 3,
+        "image_mean": MEAN,
+        "image_std": STD,
+    }
     (directory / "preprocessor_config.json").write_text(json.dumps(preprocessor))
     return model
 

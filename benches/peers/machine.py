@@ -18,7 +18,9 @@ def said(*command):
 
 def machine():
     with open("/proc/cpuinfo") as file:
-        cpu = dict(part.split(":", 1) for part in file.read().split("\n\n")[0].replace("\t", "").splitlines() if ":" in part)
+        cpu = dict(
+            part.split(":", 1) for part in file.read().split("\n\n")[0].replace("\t", "").splitlines() if ":" in part
+        )
     flags = cpu["flags"].split()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {

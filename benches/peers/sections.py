@@ -92,12 +92,17 @@ def scaling(runs):
                 for engine, precision in [("PyTorch", "f32"), (OURS, "f32"), ("PyTorch", "bf16"), (OURS, "bf16")]:
                     environment = TUNED if engine == "PyTorch" else None
                     name = f"{engine} {precision}" + (" tuned" if environment else "")
-                    yield image_tower("scaling", name, of[engine], model, precision, batch, threads, of_batch, environment)
+                    yield image_tower(
+                        "scaling", name, of[engine], model, precision, batch, threads, of_batch, environment
+                    )
 
 
 def pipeline(_):
     """Whole programs, timed from outside: one clip, several, and a short one."""
-    torch = "{python} {here}/pipeline_torch.py --model {inputs}/vit_b16 --labels {inputs}/few.txt --threads 2 --precision bf16"
+    torch = (
+        "{python} {here}/pipeline_torch.py --model {inputs}/vit_b16 --labels {inputs}/few.txt"
+        " --threads 2 --precision bf16"
+    )
     lexivid = (
         "{lexivid} classify --quiet --json --model {inputs}/vit_b16 --labels-file {inputs}/few.txt"
         " --window 2s --hop 1s --frames 8"
@@ -125,7 +130,13 @@ def both(section, script, ours, options, runs):
 
 def labels(runs):
     """The text tower on 1,000 labels."""
-    yield from both("labels", "labels_torch.py", "labels", "--model {inputs}/vit_b16 --labels {inputs}/labels.txt", max(2, runs // 3))
+    yield from both(
+        "labels",
+        "labels_torch.py",
+        "labels",
+        "--model {inputs}/vit_b16 --labels {inputs}/labels.txt",
+        max(2, runs // 3),
+    )
 
 
 def grad(runs):

@@ -1,7 +1,7 @@
 """The tables of docs/PERFORMANCE.md from the raw runs: python table.py ../results/DATE-peers.json
 
-A cell is the median over the rounds of the median within a run, `lowest to highest` those of the rounds. Rounds in which
-other programs kept more than 0.15 of a core busy are left out where there are better ones.
+A cell is the median over the rounds of the median within a run, `lowest to highest` those of the rounds. Rounds in
+which other programs kept more than 0.15 of a core busy are left out where there are better ones.
 """
 
 import json
@@ -100,7 +100,9 @@ def tower(rows):
             return [number(8000 / ms), f"{rows.cosines.get(index, float('nan')):.5f}"]
 
         heads = ["frames/s", "cosine to PyTorch f32"]
-        yield from timed_table(rows, of_name, "tower", ["PyTorch f32", "PyTorch bf16 tuned", "OpenVINO bf16"], heads, extra)
+        yield from timed_table(
+            rows, of_name, "tower", ["PyTorch f32", "PyTorch bf16 tuned", "OpenVINO bf16"], heads, extra
+        )
 
 
 def scaling(rows):
@@ -124,7 +126,7 @@ def pipeline(rows):
     heads = ["", "one clip, s", "each further clip, s", "videos/h", "peak memory, MiB", "2 s clip, s"]
     of = {clips: rows.find(clips=clips) for clips in ("one", "several", "short")}
     table, further = [], {}
-    for name, index in of["one"].items():
+    for name in of["one"]:
         parts = [of[clips][name] for clips in ("one", "several", "short")]
         if broken := [part for part in parts if not rows.good(part)]:
             table.append(failed(name, rows, broken[0], len(heads) + 1))
@@ -141,9 +143,12 @@ def pipeline(rows):
 def cuda_note(rows, of_one):
     """PyPI's PyTorch holds libraries that a build for CPUs has not: said, so that everyone can take it off."""
     for name, index in of_one.items():
-        mib = [of["cuda_libraries_mib"] for run in rows.good(index) for of in run["lines"] if "cuda_libraries_mib" in of]
+        mib = [
+            of["cuda_libraries_mib"] for run in rows.good(index) for of in run["lines"] if "cuda_libraries_mib" in of
+        ]
         if mib:
-            yield f"Of {name}'s peak, {number(statistics.median(mib))} MiB are CUDA libraries, which PyPI's build loads on any machine.\n"
+            cuda = number(statistics.median(mib))
+            yield f"Of {name}'s peak, {cuda} MiB are CUDA libraries, which PyPI's build loads on any machine.\n"
 
 
 def labels(rows):

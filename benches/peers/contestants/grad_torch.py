@@ -33,7 +33,15 @@ def weight(outputs, inputs):
 
 norm = torch.ones(WIDTH, dtype=dtype)
 key_width = KEY_HEADS * HEAD
-shapes = [(WIDTH, WIDTH), (key_width, WIDTH), (key_width, WIDTH), (WIDTH, WIDTH), (MLP, WIDTH), (MLP, WIDTH), (WIDTH, MLP)]
+shapes = [
+    (WIDTH, WIDTH),
+    (key_width, WIDTH),
+    (key_width, WIDTH),
+    (WIDTH, WIDTH),
+    (MLP, WIDTH),
+    (MLP, WIDTH),
+    (WIDTH, MLP),
+]
 blocks = [[weight(*shape) for shape in shapes] for _ in range(LAYERS)]
 prefix = torch.randn(1, PREFIX, WIDTH).to(dtype).requires_grad_()
 body = torch.randn(BATCH, TOKENS - PREFIX, WIDTH).to(dtype)

@@ -1,4 +1,4 @@
-"""The convolutions of I3D in PyTorch, each with its bias and ReLU on an input of its shape; a run's time is their sum."""
+"""The convolutions of I3D in PyTorch, each with bias and ReLU on an input of its shape; a run's time is their sum."""
 
 import argparse
 import json

@@ -17,7 +17,9 @@ parser.add_argument("--runs", type=int, required=True)
 args = parser.parse_args()
 
 torch.set_num_threads(args.threads)
-model = CLIPModel.from_pretrained(args.model, dtype={"f32": torch.float32, "bf16": torch.bfloat16}[args.precision]).eval()
+model = CLIPModel.from_pretrained(
+    args.model, dtype={"f32": torch.float32, "bf16": torch.bfloat16}[args.precision]
+).eval()
 tokenizer = AutoTokenizer.from_pretrained(args.model)
 with open(args.labels, encoding="utf-8") as file:
     sentences = file.read().splitlines()

