@@ -8,7 +8,7 @@
 | `vit_b16.onnx`, `vit_b32.onnx` | their image towers with projection, [B, 3, 224, 224] -> [B, 512], B free |
 | `x.npy` | 32 frames of the clip as the towers take them, float32 [32, 3, 224, 224] |
 | `labels.txt` | the 1,000 class names of ImageNet, as CLIP was given them, in the prompt `a photo of a {}.` |
-| `few.txt` | twenty labels |
+| `few.csv` | twenty labels for `lexivid classify` |
 | `clip.mp4`, `short.mp4`, `clips/` | VIDEO scaled and cropped to 1280 x 720, H.264: ten seconds, two seconds, copies |
 """
 
@@ -123,7 +123,8 @@ def main(directory, video):
 
     names = runpy.run_path(str(open_clip_file("zero_shot_metadata.py")))["IMAGENET_CLASSNAMES"]
     (directory / "labels.txt").write_text("".join(f"a photo of a {name}.\n" for name in names))
-    (directory / "few.txt").write_text("\n".join(FEW.split()) + "\n")
+    # With their kind, so that lexivid has not to guess it and both use the prompt `a photo of a {}.`.
+    (directory / "few.csv").write_text("name,kind\n" + "".join(f"{name},entity\n" for name in FEW.split()))
 
     tokenizer = clip_tokenizer()
     for name, patch_size in MODELS.items():

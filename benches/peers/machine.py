@@ -37,7 +37,7 @@ def machine():
 def versions():
     return {
         "commit": said("git", "rev-parse", "HEAD") + ("+changes" if said("git", "status", "--porcelain") else ""),
-        "rustc": said("rustc", "--version"),
+        "rustc": said("rustc", "--version").split()[1],
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in PEERS},
     }

@@ -100,11 +100,11 @@ def scaling(runs):
 def pipeline(_):
     """Whole programs, timed from outside: one clip, several, and a short one."""
     torch = (
-        "{python} {here}/pipeline_torch.py --model {inputs}/vit_b16 --labels {inputs}/few.txt"
+        "{python} {here}/pipeline_torch.py --model {inputs}/vit_b16 --labels {inputs}/few.csv"
         " --threads 2 --precision bf16"
     )
     lexivid = (
-        "{lexivid} classify --quiet --json --model {inputs}/vit_b16 --labels-file {inputs}/few.txt"
+        "{lexivid} classify --quiet --json --model {inputs}/vit_b16 --labels-file {inputs}/few.csv"
         " --window 2s --hop 1s --frames 8"
     )
     several = " ".join(f"{{inputs}}/clips/{i}.mp4" for i in range(CLIPS))

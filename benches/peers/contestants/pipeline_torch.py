@@ -1,10 +1,11 @@
 """Videos -> label probabilities with PyAV, PyTorch and transformers, the way `lexivid classify` works: windows of 2 s
 every second, 8 frames a window, each frame encoded once. A thread decodes and resizes ahead of the model.
 
-    python pipeline_torch.py --model DIR --labels labels.txt --threads 2 --precision bf16 CLIP..
+    python pipeline_torch.py --model DIR --labels labels.csv --threads 2 --precision bf16 CLIP..
 """
 
 import argparse
+import csv
 import json
 import queue
 import threading
@@ -120,7 +121,7 @@ def cuda_mib():
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", required=True)
-    parser.add_argument("--labels", required=True, help="a label a line")
+    parser.add_argument("--labels", required=True, help="a CSV file with a column `name`")
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--precision", choices=["f32", "bf16"], required=True)
     parser.add_argument("--windows", help="write the last clip's window embeddings to this .pt file")
@@ -128,7 +129,7 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     with open(args.labels, encoding="utf-8") as file:
-        labels = file.read().splitlines()
+        labels = [row["name"] for row in csv.DictReader(file)]
     pipeline = Pipeline(args.model, labels, {"f32": torch.float32, "bf16": torch.bfloat16}[args.precision])
     for clip in args.clips:
         embeddings = pipeline.windows(clip)
