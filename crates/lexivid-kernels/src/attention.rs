@@ -201,7 +201,7 @@ impl<T: Multiplied> Kernel for Head<'_, T> {
             + Cut::bytes::<T>(BLOCK * padded)
             + Cut::bytes::<f32>(BLOCK * padded)
             + 2 * Cut::bytes::<T>(d);
-        // SAFETY: there is such an `Isa` only where AMX is present.
+        // SAFETY: there is such an `Isa` only where AMX is present or emulated.
         #[cfg(target_arch = "x86_64")]
         let _tiles = self.isa.has_tiles().then(|| unsafe { crate::amx::Tiles::configure() });
         SCRATCH.with_borrow_mut(|scratch| {

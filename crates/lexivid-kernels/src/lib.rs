@@ -23,6 +23,8 @@
 mod aligned;
 #[cfg(target_arch = "x86_64")]
 mod amx;
+#[cfg(all(feature = "amx-emulator", target_arch = "x86_64", target_os = "linux"))]
+pub mod amx_emulator;
 mod attention;
 mod epilogue;
 mod isa;

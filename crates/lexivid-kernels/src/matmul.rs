@@ -116,7 +116,7 @@ impl<T: Element> Kernel for Task<'_, T> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Plan { isa, shape, width, epilogue, quantised, sink } = *self.plan;
-        // SAFETY: there is such an `Isa` only where AMX is present.
+        // SAFETY: there is such an `Isa` only where AMX is present or emulated.
         #[cfg(target_arch = "x86_64")]
         let _tiles = isa.has_tiles().then(|| unsafe { crate::amx::Tiles::configure() });
         let row_of_tiles = TILE * T::ROW * blocks::<T>(width);
