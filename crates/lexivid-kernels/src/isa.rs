@@ -1,8 +1,8 @@
 //! Which instructions to use: asked once a process.
 
-use crate::simd::{Kernel, Portable};
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512, Avx512Bf16};
+use crate::simd::{Kernel, Portable};
 use std::{fmt, str::FromStr, sync::OnceLock};
 
 /// An instruction set that this processor has. Values can only be had through [`Isa::all`], [`Isa::best`] and parsing,
@@ -178,10 +178,10 @@ impl FromStr for Isa {
 
     fn from_str(name: &str) -> Result<Self, UnknownIsa> {
         let all = Self::all();
-        all.iter().copied().find(|isa| isa.0.name() == name).ok_or_else(|| UnknownIsa {
-            asked: name.into(),
-            available: all.iter().map(Self::to_string).collect(),
-        })
+        all.iter()
+            .copied()
+            .find(|isa| isa.0.name() == name)
+            .ok_or_else(|| UnknownIsa { asked: name.into(), available: all.iter().map(Self::to_string).collect() })
     }
 }
 

@@ -12,8 +12,9 @@ use std::ops::Range;
 
 /// `epilogue(A B)` to `out`, A `[M, K]`, B the packed weights `[N, K]` transposed.
 ///
-/// Error against exact arithmetic on the same (rounded) operands: at most 2 (K + 2) epsilon times the sum of the products' sizes, epsilon =
-/// 2^-24, before the activation. The result of a row does not depend on the other rows.
+/// Error against exact arithmetic on the same (rounded) operands, before the activation and the rounding of the result: at most
+/// (K + 4) 2^-24 (|scale| sum |a w| + |bias|), and of bytes 8 2^-24 (|scale| max |a| sum |w| + |bias|), over a row of A and one of W. With
+/// bf16, numbers below 2^-126 may count as 0. The result of a row does not depend on the other rows.
 ///
 /// # Panics
 /// If shapes or precisions do not fit.
@@ -51,6 +52,9 @@ pub fn matmul(isa: Isa, a: &Operand, b: &Matrix, epilogue: &Epilogue, out: Out) 
 }
 
 fn multiply(isa: Isa, a: &Operand, b: &Matrix, epilogue: &Epilogue, sink: Sink) {
+    if a.rows == 0 {
+        return;
+    }
     let plan = Plan { isa, shape: (a.rows, b.columns), width: a.width, epilogue, quantised: None, sink };
     match (&a.tiles, &b.panels) {
         (Tiles::F32(a), Weights::F32(b)) => share_out::<f32>(&plan, a, b),
@@ -91,7 +95,13 @@ fn share_out<T: Element>(plan: &Plan, a: &[T], b: &[T::Weight]) {
     let column_step = n.div_ceil(column_tasks).next_multiple_of(BLOCK);
     let task = |i: usize| {
         let (row, column) = (i / n.div_ceil(column_step) * row_step, i % n.div_ceil(column_step) * column_step);
-        plan.isa.run(Task { plan, a, b, rows: row..m.min(row + row_step), columns: column..n.min(column + column_step) });
+        plan.isa.run(Task {
+            plan,
+            a,
+            b,
+            rows: row..m.min(row + row_step),
+            columns: column..n.min(column + column_step),
+        });
     };
     let tasks = row_tasks * n.div_ceil(column_step);
     if threads == 1 {

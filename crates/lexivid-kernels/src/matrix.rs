@@ -31,7 +31,8 @@ pub(crate) enum Weights {
 }
 
 impl Matrix {
-    /// Packs W `[columns, width]`, row-major: how linear layers are stored.
+    /// Packs W `[columns, width]`, row-major: how linear layers are stored. Here and below, bytes are at most 66,311 wide, so that their products
+    /// can be summed up in 32 bits.
     pub fn pack(weights: &[f32], columns: usize, width: usize, precision: Precision) -> Self {
         assert_eq!(weights.len(), columns * width, "weights [{columns}, {width}]");
         Self::pack_with(columns, width, precision, |column, k| weights[column * width + k])
@@ -67,8 +68,13 @@ impl Matrix {
                 Weights::Bf16(panels::<bf16>(columns, width, |column, k| bf16::from_f32(weight(column, k))))
             }
             Precision::Int8 => {
+                const WIDEST: usize = i32::MAX as usize / (255 * 127);
+                assert!(width <= WIDEST, "weights of bytes: expected at most {WIDEST} in a row, got {width}");
                 let scales: Vec<f32> = (0..columns)
                     .map(|column| {
+                        if !(0..width).all(|k| weight(column, k).is_finite()) {
+                            return f32::NAN;
+                        }
                         let greatest = (0..width).map(|k| weight(column, k).abs()).fold(0.0, f32::max);
                         if greatest > 0.0 { greatest / 127.0 } else { 1.0 }
                     })
