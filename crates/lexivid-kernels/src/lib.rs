@@ -36,6 +36,7 @@ mod precision;
 mod product;
 mod shared;
 mod simd;
+mod softmax;
 
 pub use attention::{Attention, Heads, Mask, Values, attention};
 pub use epilogue::{Activation, Epilogue, Out};
@@ -45,3 +46,4 @@ pub use matrix::Matrix;
 pub use norm::{layer_norm, rms_norm};
 pub use operand::Operand;
 pub use precision::Precision;
+pub use softmax::softmax;

@@ -209,8 +209,8 @@ proptest! {
             let mut out = operand(next);
             product.run(isa, &case, Out::Operand(&mut out));
             prop_assert_eq!((out.rows(), out.width()), (case.m, case.n));
-            let expected = contents(isa, &filled(isa, &rows, case.n, next), next);
-            assert_identical(&isa.to_string(), &contents(isa, &out, next), &expected);
+            let expected = contents(&filled(isa, &rows, case.n, next), next);
+            assert_identical(&isa.to_string(), &contents(&out, next), &expected);
         }
     }
 
@@ -232,7 +232,7 @@ proptest! {
             let w = Matrix::pack_gated(&gate.w, &up.w, case.n, case.k, case.precision);
             let mut out = operand(next);
             matmul(isa, &a, &w, &Epilogue { scale: case.scale, ..Epilogue::default() }, Out::Gated(&mut out));
-            assert_within(&isa.to_string(), &contents(isa, &out, next), &exact, |i| errors[i] + match next {
+            assert_within(&isa.to_string(), &contents(&out, next), &exact, |i| errors[i] + match next {
                 Precision::F32 => 0.0,
                 Precision::Bf16 => BF16 * (exact[i].abs() + errors[i]),
                 // Half a step, after rounding to bf16.
@@ -336,7 +336,7 @@ proptest! {
             for operand in [written, filled(isa, &x, k, precision)] {
                 prop_assert_eq!((operand.rows(), operand.width()), (m, k));
                 let error = if precision == Precision::Int8 { 8.0 * F32 * 8.0 } else { 0.0 };
-                assert_within(&isa.to_string(), &contents(isa, &operand, precision), &exact, |_| error);
+                assert_within(&isa.to_string(), &contents(&operand, precision), &exact, |_| error);
             }
         }
     }
