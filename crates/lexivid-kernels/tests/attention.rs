@@ -167,8 +167,8 @@ impl Case {
     }
 }
 
-/// NaN into all scratch memory, which is kept.
-fn soil(isa: Isa) {
+/// NaN into the scratch memory, which is kept, and laid out in the same way for every instruction set.
+fn soil() {
     let nan = vec![f32::NAN; 8 * 128 * 96];
     let heads = Heads { values: Values::F32(&nan), stride: 96, offset: 0 };
     let (batch, length) = (8, 128);
@@ -183,7 +183,7 @@ fn soil(isa: Isa) {
         mask: Mask::None,
     };
     for precision in [Precision::F32, Precision::Bf16] {
-        attention(isa, &sizes, heads, heads, heads, &mut operand(precision));
+        attention(Isa::best(), &sizes, heads, heads, heads, &mut operand(precision));
     }
 }
 
@@ -211,8 +211,8 @@ proptest! {
         let width = case.widths()[0];
         let greatest: Vec<f64> = exact.chunks(width).map(|row| row.iter().fold(0.0, |a: f64, x| a.max(x.abs()))).collect();
         exact.iter_mut().filter(|x| !x.is_finite()).for_each(|x| *x = f64::NAN);
+        soil();
         for isa in isas() {
-            soil(isa);
             assert_within(&isa.to_string(), &case.run(isa, &inputs), &exact, |i| {
                 let to_bf16 = BF16 * (exact[i].abs() + errors[i]);
                 errors[i] + match case.precision {
