@@ -76,7 +76,7 @@ pub enum Values<'a> {
 /// If shapes do not fit, there is nothing to attend to, or the scale is not positive.
 pub fn attention(isa: Isa, sizes: &Attention, q: Heads, k: Heads, v: Heads, out: &mut Operand) {
     let &Attention { batch, queries, keys, heads, kv_heads, head_width, mask, .. } = sizes;
-    assert!(queries > 0 && keys > 0 && head_width > 0, "something to attend to, got {sizes:?}");
+    assert!(queries > 0 && keys > 0 && heads > 0 && head_width > 0, "something to attend to, got {sizes:?}");
     assert!(sizes.scale > 0.0, "a positive scale, got {}", sizes.scale);
     assert!(kv_heads > 0 && heads % kv_heads == 0, "{heads} heads to share {kv_heads} heads of keys");
     q.check(batch * queries, heads * head_width);

@@ -52,9 +52,6 @@ pub fn matmul(isa: Isa, a: &Operand, b: &Matrix, epilogue: &Epilogue, out: Out) 
 }
 
 fn multiply(isa: Isa, a: &Operand, b: &Matrix, epilogue: &Epilogue, sink: Sink) {
-    if a.rows == 0 {
-        return;
-    }
     let plan = Plan { isa, shape: (a.rows, b.columns), width: a.width, epilogue, quantised: None, sink };
     match (&a.tiles, &b.panels) {
         (Tiles::F32(a), Weights::F32(b)) => share_out::<f32>(&plan, a, b),
@@ -86,6 +83,9 @@ const SMALL: usize = 1 << 21;
 
 fn share_out<T: Element>(plan: &Plan, a: &[T], b: &[T::Weight]) {
     let (m, n) = plan.shape;
+    if m == 0 {
+        return;
+    }
     let threads = if m * n * plan.width < SMALL { 1 } else { rayon::current_num_threads() };
     let fits = TASK_BYTES / size_of_val(&a[..BLOCK * T::ROW * blocks::<T>(plan.width)]).max(1);
     let row_step = (fits.clamp(1, 8) * BLOCK).min(m.div_ceil(threads).next_multiple_of(BLOCK));

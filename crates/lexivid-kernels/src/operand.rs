@@ -61,13 +61,20 @@ impl Operand {
     }
 
     /// Takes the values of `x`, `[M, width]`, row-major.
+    ///
+    /// # Panics
+    /// If `width` is 0, or `x` not a number of whole rows.
     pub fn fill(&mut self, isa: Isa, x: &[f32], width: usize) {
         assert!(width > 0 && x.len() % width == 0, "rows of {width} values, got {} values", x.len());
         self.write_rows(isa, x.len() / width, width, |row, to| to.copy_from_slice(&x[row * width..][..width]));
     }
 
     /// Takes M rows of `width` values that `row` writes, one row a call, in any order.
+    ///
+    /// # Panics
+    /// If `width` is 0.
     pub fn write_rows(&mut self, isa: Isa, rows: usize, width: usize, row: impl Fn(usize, &mut [f32]) + Sync) {
+        assert!(width > 0, "rows of at least one value");
         let writer = self.begin(rows, width);
         (0..rows.div_ceil(TILE)).into_par_iter().for_each(|tile| {
             let mut values = vec![0.0; width];
