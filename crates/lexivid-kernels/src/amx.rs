@@ -15,6 +15,18 @@ pub(crate) fn is_present() -> bool {
     })
 }
 
+/// Whether [`is_present`] does not hold, but this process emulates AMX.
+#[cfg(all(feature = "amx-emulator", target_os = "linux"))]
+pub(crate) fn is_emulated() -> bool {
+    !is_present() && crate::amx_emulator::is_installed()
+}
+
+/// Without the feature there is no emulator.
+#[cfg(not(all(feature = "amx-emulator", target_os = "linux")))]
+pub(crate) fn is_emulated() -> bool {
+    false
+}
+
 /// Asks Linux for the tiles' state, which is large and therefore off until a process wants it.
 fn may_use_tiles() -> bool {
     #[cfg(target_os = "linux")]
@@ -41,7 +53,7 @@ impl Tiles {
     /// Eight tiles of 16 rows of 64 bytes.
     ///
     /// # Safety
-    /// [`is_present`] holds.
+    /// [`is_present`] or [`is_emulated`] holds.
     pub unsafe fn configure() -> Self {
         #[repr(C, align(64))]
         struct Config([u8; 64]);
@@ -59,7 +71,7 @@ impl Tiles {
 
 impl Drop for Tiles {
     fn drop(&mut self) {
-        // SAFETY: only made where AMX is present.
+        // SAFETY: only made where AMX is present or emulated.
         unsafe { asm!("tilerelease", options(nostack, nomem)) };
     }
 }

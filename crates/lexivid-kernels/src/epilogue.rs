@@ -9,7 +9,8 @@ use crate::{
 };
 use half::bf16;
 
-/// A function of every value.
+/// A function of every value x. Absolute error below 2e-7 max(1, |x|), of [`Activation::Relu`] and [`Activation::Relu6`] none. These give 0
+/// and -0 where others give NaN: at minus infinity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
     /// x Phi(x) by the error function.
@@ -105,10 +106,8 @@ pub(crate) unsafe fn finish<S: Simd>(
     if epilogue.activation.is_some() || epilogue.scale.is_some() || quantised.is_some() {
         let scale = s.splat(epilogue.scale.unwrap_or(1.0));
         let (scales, offsets) = (quantised.map(|q| q.columns), quantised.map(|q| q.offsets));
-        let columns = [
-            s.mul(scale, part(s, scales, column, n, 1.0)),
-            s.mul(scale, part(s, scales, column + LANES, n, 1.0)),
-        ];
+        let columns =
+            [s.mul(scale, part(s, scales, column, n, 1.0)), s.mul(scale, part(s, scales, column + LANES, n, 1.0))];
         let offsets = [part(s, offsets, column, n, 0.0), part(s, offsets, column + LANES, n, 0.0)];
         for (r, values) in block.0[..rows].iter_mut().enumerate() {
             let row_scale = s.splat(quantised.map_or(1.0, |q| q.rows[row + r]));
@@ -157,12 +156,18 @@ unsafe fn put<S: Simd>(s: S, values: [S::F; 2], (row, column): (usize, usize), n
             let [gate, up] = values;
             writer.write(s, row, column / 2, s.mul(math::swish(s, gate, 1.0), up));
         },
-        Sink::Operand(writer) => unsafe {
-            writer.write(s, row, column, values[0]);
-            if column + LANES < n {
-                writer.write(s, row, column + LANES, values[1]);
+        Sink::Operand(writer) => {
+            for (value, columns) in values.into_iter().zip(halves(column, n)) {
+                if columns.len() == LANES {
+                    unsafe { writer.write(s, row, columns.start, value) };
+                } else if !columns.is_empty() {
+                    // Beyond n may be NaN: infinity times the zeros that pad B.
+                    let mut lanes = [0.0; LANES];
+                    s.store_part(value, &mut lanes[..columns.len()]);
+                    unsafe { writer.write(s, row, columns.start, s.load(&lanes)) };
+                }
             }
-        },
+        }
         Sink::Rows(rows) => {
             for (value, columns) in values.into_iter().zip(halves(column, n)) {
                 let to = unsafe { rows.part(row * n + columns.start..row * n + columns.end) };

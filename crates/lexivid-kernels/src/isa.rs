@@ -1,8 +1,8 @@
 //! Which instructions to use: asked once a process.
 
-use crate::simd::{Kernel, Portable};
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512, Avx512Bf16};
+use crate::simd::{Kernel, Portable};
 use std::{fmt, str::FromStr, sync::OnceLock};
 
 /// An instruction set that this processor has. Values can only be had through [`Isa::all`], [`Isa::best`] and parsing,
@@ -42,7 +42,7 @@ impl Isa {
     /// Plain Rust: every processor has it.
     pub const PORTABLE: Self = Self(Path::Portable);
 
-    /// What this processor has, the slowest first.
+    /// What this processor has, the slowest first; an emulated AMX comes last.
     pub fn all() -> Vec<Self> {
         let candidates = [
             Path::Portable,
@@ -60,12 +60,13 @@ impl Isa {
         candidates.into_iter().filter(|path| path.is_present()).map(Self).collect()
     }
 
-    /// The fastest that this processor has.
+    /// The fastest that this processor has; never an emulated one.
     pub fn best() -> Self {
-        Self::all().pop().unwrap_or(Self::PORTABLE)
+        Self::all().into_iter().rfind(|isa| !isa.is_emulated()).unwrap_or(Self::PORTABLE)
     }
 
-    /// What the variable `LEXIVID_ISA` says, or else the fastest; decided once a process.
+    /// What the variable `LEXIVID_ISA` says, or else the fastest; decided once a process. With the feature `amx-emulator`, `amx` is
+    /// emulated where the processor does not have it.
     ///
     /// # Errors
     /// The variable names something that this processor does not have.
@@ -73,10 +74,23 @@ impl Isa {
         static CHOICE: OnceLock<Result<Isa, UnknownIsa>> = OnceLock::new();
         CHOICE
             .get_or_init(|| match std::env::var(ISA_VARIABLE) {
-                Ok(name) if !name.is_empty() => name.parse(),
+                Ok(name) if !name.is_empty() => {
+                    #[cfg(all(feature = "amx-emulator", target_arch = "x86_64", target_os = "linux"))]
+                    if name == Path::Amx.name() {
+                        crate::amx_emulator::install();
+                    }
+                    name.parse()
+                }
                 _ => Ok(Self::best()),
             })
             .clone()
+    }
+
+    fn is_emulated(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return self.0 == Path::Amx && crate::amx::is_emulated();
+        #[cfg(not(target_arch = "x86_64"))]
+        false
     }
 
     /// Whether products of bf16 run on matrix tiles.
@@ -143,7 +157,7 @@ impl Path {
             Path::Avx2 => avx2,
             Path::Avx512 => avx512,
             Path::Avx512Bf16 => bf16,
-            Path::Amx => bf16 && crate::amx::is_present(),
+            Path::Amx => bf16 && (crate::amx::is_present() || crate::amx::is_emulated()),
         }
     }
 
@@ -164,10 +178,10 @@ impl FromStr for Isa {
 
     fn from_str(name: &str) -> Result<Self, UnknownIsa> {
         let all = Self::all();
-        all.iter().copied().find(|isa| isa.0.name() == name).ok_or_else(|| UnknownIsa {
-            asked: name.into(),
-            available: all.iter().map(Self::to_string).collect(),
-        })
+        all.iter()
+            .copied()
+            .find(|isa| isa.0.name() == name)
+            .ok_or_else(|| UnknownIsa { asked: name.into(), available: all.iter().map(Self::to_string).collect() })
     }
 }
 

@@ -23,6 +23,8 @@
 mod aligned;
 #[cfg(target_arch = "x86_64")]
 mod amx;
+#[cfg(all(feature = "amx-emulator", target_arch = "x86_64", target_os = "linux"))]
+pub mod amx_emulator;
 mod attention;
 mod epilogue;
 mod gradient;
@@ -35,6 +37,7 @@ mod precision;
 mod product;
 mod shared;
 mod simd;
+mod softmax;
 
 pub use attention::{Attention, Heads, Mask, Values, attention};
 pub use epilogue::{Activation, Epilogue, Out};
@@ -47,3 +50,4 @@ pub use matrix::Matrix;
 pub use norm::{layer_norm, layer_norm_rows, rms_norm};
 pub use operand::Operand;
 pub use precision::Precision;
+pub use softmax::softmax;

@@ -12,8 +12,9 @@ use std::ops::Range;
 
 /// `epilogue(A B)` to `out`, A `[M, K]`, B the packed weights `[N, K]` transposed.
 ///
-/// Error against exact arithmetic on the same (rounded) operands: at most 2 (K + 2) epsilon times the sum of the products' sizes, epsilon =
-/// 2^-24, before the activation. The result of a row does not depend on the other rows.
+/// Error against exact arithmetic on the same (rounded) operands, before the activation and the rounding of the result: at most
+/// (K + 4) 2^-24 (|scale| sum |a w| + |bias|), and of bytes 8 2^-24 (|scale| max |a| sum |w| + |bias|), over a row of A and one of W. With
+/// bf16, numbers below 2^-126 may count as 0. The result of a row does not depend on the other rows.
 ///
 /// # Panics
 /// If shapes or precisions do not fit.
@@ -82,6 +83,9 @@ const SMALL: usize = 1 << 21;
 
 fn share_out<T: Element>(plan: &Plan, a: &[T], b: &[T::Weight]) {
     let (m, n) = plan.shape;
+    if m == 0 {
+        return;
+    }
     let threads = if m * n * plan.width < SMALL { 1 } else { rayon::current_num_threads() };
     let fits = TASK_BYTES / size_of_val(&a[..BLOCK * T::ROW * blocks::<T>(plan.width)]).max(1);
     let row_step = (fits.clamp(1, 8) * BLOCK).min(m.div_ceil(threads).next_multiple_of(BLOCK));
@@ -91,7 +95,13 @@ fn share_out<T: Element>(plan: &Plan, a: &[T], b: &[T::Weight]) {
     let column_step = n.div_ceil(column_tasks).next_multiple_of(BLOCK);
     let task = |i: usize| {
         let (row, column) = (i / n.div_ceil(column_step) * row_step, i % n.div_ceil(column_step) * column_step);
-        plan.isa.run(Task { plan, a, b, rows: row..m.min(row + row_step), columns: column..n.min(column + column_step) });
+        plan.isa.run(Task {
+            plan,
+            a,
+            b,
+            rows: row..m.min(row + row_step),
+            columns: column..n.min(column + column_step),
+        });
     };
     let tasks = row_tasks * n.div_ceil(column_step);
     if threads == 1 {
@@ -116,7 +126,7 @@ impl<T: Element> Kernel for Task<'_, T> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Plan { isa, shape, width, epilogue, quantised, sink } = *self.plan;
-        // SAFETY: there is such an `Isa` only where AMX is present.
+        // SAFETY: there is such an `Isa` only where AMX is present or emulated.
         #[cfg(target_arch = "x86_64")]
         let _tiles = isa.has_tiles().then(|| unsafe { crate::amx::Tiles::configure() });
         let row_of_tiles = TILE * T::ROW * blocks::<T>(width);

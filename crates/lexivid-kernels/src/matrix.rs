@@ -31,13 +31,20 @@ pub(crate) enum Weights {
 }
 
 impl Matrix {
-    /// Packs W `[columns, width]`, row-major: how linear layers are stored.
+    /// Packs W `[columns, width]`, row-major: how linear layers are stored. Here and below, bytes are at most 66,311 wide, so that their products
+    /// can be summed up in 32 bits.
+    ///
+    /// # Panics
+    /// If there are no weights, more or fewer than the shape says, or too many bytes in a row.
     pub fn pack(weights: &[f32], columns: usize, width: usize, precision: Precision) -> Self {
         assert_eq!(weights.len(), columns * width, "weights [{columns}, {width}]");
         Self::pack_with(columns, width, precision, |column, k| weights[column * width + k])
     }
 
     /// Packs the transpose of W `[width, columns]`, row-major: for gradients, and for weights that are stored the other way.
+    ///
+    /// # Panics
+    /// As [`Matrix::pack`].
     pub fn pack_transposed(weights: &[f32], columns: usize, width: usize, precision: Precision) -> Self {
         assert_eq!(weights.len(), columns * width, "weights [{width}, {columns}]");
         Self::pack_with(columns, width, precision, |column, k| weights[k * columns + column])
@@ -45,6 +52,9 @@ impl Matrix {
 
     /// Packs gate and values, `[columns, width]` each, for [`crate::Out::Gated`]: sixteen columns of either in turn. `columns` is a
     /// multiple of 16.
+    ///
+    /// # Panics
+    /// As [`Matrix::pack`], and if `columns` is no such multiple.
     pub fn pack_gated(gate: &[f32], up: &[f32], columns: usize, width: usize, precision: Precision) -> Self {
         assert!(gate.len() == columns * width && up.len() == gate.len(), "two times weights [{columns}, {width}]");
         assert!(columns % TILE == 0, "gated columns: expected a multiple of {TILE}, got {columns}");
@@ -67,8 +77,13 @@ impl Matrix {
                 Weights::Bf16(panels::<bf16>(columns, width, |column, k| bf16::from_f32(weight(column, k))))
             }
             Precision::Int8 => {
+                const WIDEST: usize = i32::MAX as usize / (255 * 127);
+                assert!(width <= WIDEST, "weights of bytes: expected at most {WIDEST} in a row, got {width}");
                 let scales: Vec<f32> = (0..columns)
                     .map(|column| {
+                        if !(0..width).all(|k| weight(column, k).is_finite()) {
+                            return f32::NAN;
+                        }
                         let greatest = (0..width).map(|k| weight(column, k).abs()).fold(0.0, f32::max);
                         if greatest > 0.0 { greatest / 127.0 } else { 1.0 }
                     })

@@ -43,11 +43,9 @@ impl Operand {
         let tiles = match precision {
             Precision::F32 => Tiles::F32(Aligned::zeroed(0)),
             Precision::Bf16 => Tiles::Bf16(Aligned::zeroed(0)),
-            Precision::Int8 => Tiles::Int8(Bytes {
-                staged: Aligned::zeroed(0),
-                tiles: Aligned::zeroed(0),
-                scales: Vec::new(),
-            }),
+            Precision::Int8 => {
+                Tiles::Int8(Bytes { staged: Aligned::zeroed(0), tiles: Aligned::zeroed(0), scales: Vec::new() })
+            }
         };
         Self { rows: 0, width: 0, tiles }
     }
@@ -63,13 +61,20 @@ impl Operand {
     }
 
     /// Takes the values of `x`, `[M, width]`, row-major.
+    ///
+    /// # Panics
+    /// If `width` is 0, or `x` not a number of whole rows.
     pub fn fill(&mut self, isa: Isa, x: &[f32], width: usize) {
         assert!(width > 0 && x.len() % width == 0, "rows of {width} values, got {} values", x.len());
         self.write_rows(isa, x.len() / width, width, |row, to| to.copy_from_slice(&x[row * width..][..width]));
     }
 
     /// Takes M rows of `width` values that `row` writes, one row a call, in any order.
+    ///
+    /// # Panics
+    /// If `width` is 0.
     pub fn write_rows(&mut self, isa: Isa, rows: usize, width: usize, row: impl Fn(usize, &mut [f32]) + Sync) {
+        assert!(width > 0, "rows of at least one value");
         let writer = self.begin(rows, width);
         (0..rows.div_ceil(TILE)).into_par_iter().for_each(|tile| {
             let mut values = vec![0.0; width];
@@ -89,9 +94,12 @@ impl Operand {
             Tiles::F32(tiles) => Writer::F32(begin_tiles(tiles, rows, width), blocks::<f32>(width)),
             Tiles::Bf16(tiles) => Writer::Bf16(begin_tiles(tiles, rows, width), blocks::<bf16>(width)),
             Tiles::Int8(bytes) => {
-                let width = width.next_multiple_of(LANES);
-                bytes.staged.resize(rows * width);
-                Writer::Staged(Shared::new(&mut bytes.staged), width)
+                let padded = width.next_multiple_of(LANES);
+                bytes.staged.resize(rows * padded);
+                if padded != width {
+                    bytes.staged.fill(bf16::ZERO); // the padding has part in a row's scale
+                }
+                Writer::Staged(Shared::new(&mut bytes.staged), padded)
             }
         }
     }
@@ -234,14 +242,17 @@ impl Kernel for QuantiseRow<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) -> f32 {
         let values = self.values.as_chunks::<LANES>().0;
-        let mut greatest = s.splat(0.0);
+        let (mut greatest, mut zero_or_nan) = (s.splat(0.0), s.splat(0.0));
         for x in values {
             let x = s.load_bf16(x);
-            greatest = s.max(greatest, s.max(x, s.sub(s.splat(0.0), x)));
+            greatest = s.max(s.max(x, s.sub(s.splat(0.0), x)), greatest);
+            // `max` forgets a NaN; 0 x is NaN for NaN and infinities.
+            zero_or_nan = s.mul_add(x, s.splat(0.0), zero_or_nan);
         }
         let greatest = s.maximum(greatest);
+        let is_finite = s.sum(zero_or_nan) == 0.0;
         // A row of zeros, or one that is not finite, has no scale of its own.
-        let scale = if greatest > 0.0 && greatest.is_finite() { greatest / 127.0 } else { 1.0 };
+        let scale = if greatest > 0.0 && is_finite { greatest / 127.0 } else { 1.0 };
         let inverse = s.splat(1.0 / scale);
         for (i, x) in values.iter().enumerate() {
             let x = s.mul(s.load_bf16(x), inverse);
@@ -254,6 +265,6 @@ impl Kernel for QuantiseRow<'_> {
                 *to = x as u8;
             }
         }
-        if greatest.is_finite() { scale } else { f32::NAN }
+        if is_finite { scale } else { f32::NAN }
     }
 }

@@ -7,7 +7,8 @@ pub enum Precision {
     F32,
     /// Both sides rounded to bf16: 8 bits of mantissa.
     Bf16,
-    /// Weights in 8 bits with a scale a column, activations in 8 bits with a scale a row (found as they come).
+    /// Weights in 8 bits with a scale a column, activations in 8 bits with a scale a row (found as they come): greatest size / 127. There are no
+    /// bytes for NaN and infinities: everything that such a row or column has part in is NaN.
     Int8,
 }
 

@@ -103,10 +103,7 @@ impl Simd for Avx2 {
         unsafe {
             let first = _mm256_cvtepu16_epi32(_mm_loadu_si128(x.as_ptr().cast()));
             let second = _mm256_cvtepu16_epi32(_mm_loadu_si128(x.as_ptr().add(8).cast()));
-            [
-                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(first)),
-                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(second)),
-            ]
+            [_mm256_castsi256_ps(_mm256_slli_epi32::<16>(first)), _mm256_castsi256_ps(_mm256_slli_epi32::<16>(second))]
         }
     }
     #[inline(always)]

@@ -65,7 +65,7 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn min(self, a: Self::F, b: Self::F) -> Self::F;
     /// To the nearest integer, halves to even; for `|x| < 2^22`.
     fn round(self, x: Self::F) -> Self::F;
-    /// `x * 2^n` for integral n: 0 from n = -127 down, infinite from 128 on.
+    /// `x * 2^n` for integral n: 0 from n = -127 down, infinite from 129 on; n = 128 may be either.
     fn scale2(self, x: Self::F, n: Self::F) -> Self::F;
     fn sum(self, x: Self::F) -> f32;
     /// Of all lanes; any of them if one is NaN.
