@@ -24,6 +24,7 @@ mod aligned;
 #[cfg(target_arch = "x86_64")]
 mod amx;
 mod attention;
+mod convolution;
 mod epilogue;
 mod isa;
 mod matmul;
@@ -32,10 +33,12 @@ mod norm;
 mod operand;
 mod precision;
 mod product;
+mod scratch;
 mod shared;
 mod simd;
 
 pub use attention::{Attention, Heads, Mask, Values, attention};
+pub use convolution::{Convolution, Depthwise, Padding, Volume, Window, average_pool};
 pub use epilogue::{Activation, Epilogue, Out};
 pub use isa::{ISA_VARIABLE, Isa, UnknownIsa};
 pub use matmul::matmul;

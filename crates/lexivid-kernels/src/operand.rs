@@ -62,6 +62,15 @@ impl Operand {
         self.width
     }
 
+    /// What it is stored in.
+    pub fn precision(&self) -> Precision {
+        match self.tiles {
+            Tiles::F32(_) => Precision::F32,
+            Tiles::Bf16(_) => Precision::Bf16,
+            Tiles::Int8(_) => Precision::Int8,
+        }
+    }
+
     /// Takes the values of `x`, `[M, width]`, row-major.
     pub fn fill(&mut self, isa: Isa, x: &[f32], width: usize) {
         assert!(width > 0 && x.len() % width == 0, "rows of {width} values, got {} values", x.len());
