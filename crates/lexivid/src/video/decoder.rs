@@ -11,6 +11,7 @@ use std::{
     thread,
     time::Duration,
 };
+use tracing::debug_span;
 
 /// Containers whose packets carry exact presentation times, so that a frame has the same time after a seek as without.
 const EXACTLY_SEEKABLE: [&str; 2] = ["mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"];
@@ -96,6 +97,7 @@ impl Decoder {
     /// Opens `path` and decodes its first frame, from which all times count. `preview_width`: pictures wider than this
     /// are made this wide.
     pub fn open(path: &Path, preview_width: Option<u32>, pulse: &Pulse) -> Result<(Self, Frame), VideoError> {
+        let _span = debug_span!("open container").entered();
         let input = source::open(path, pulse)?;
         pulse.beat();
         let index = source::video_stream(path, &input)?;
@@ -161,6 +163,7 @@ impl Decoder {
     /// Packets that cannot be read or decoded, and frames that the codec marks as damaged, are skipped and counted, and
     /// decoding goes on. Damage that a codec conceals without a mark cannot be told from a whole frame.
     pub fn next(&mut self, frame: &mut Frame) -> bool {
+        let _span = debug_span!("decode").entered();
         while !self.pulse.abandoned() {
             match self.codec.receive_frame(&mut frame.planes) {
                 Ok(()) => {}
@@ -312,6 +315,7 @@ impl Decoder {
 
     /// Upright pixels of `frame` into `picture`.
     pub fn picture(&mut self, frame: &Frame, picture: &mut Picture) -> Result<(), VideoError> {
+        let _span = debug_span!("convert colours").entered();
         let orientation = self.orientation_of(frame);
         let upright = orientation == Orientation::default();
         let rgb = if upright { &mut picture.rgb } else { &mut self.unturned };
