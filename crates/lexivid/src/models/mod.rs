@@ -5,6 +5,7 @@ mod digest;
 mod dual_encoder;
 mod error;
 mod fingerprint;
+mod known_digests;
 mod manifest;
 pub(crate) mod packages;
 pub mod starter;

@@ -6,7 +6,7 @@ mod config;
 #[cfg(test)]
 mod tests;
 
-use super::{About, Model, ModelError, fingerprint};
+use super::{About, Model, ModelError, fingerprint, store::Store};
 use crate::{
     features::{FrameFeatures, Vit},
     frames::{FramePixels, Preprocessing},
@@ -73,7 +73,12 @@ impl DualEncoder {
         if config.family == Family::Siglip2 {
             caveats.push(format!("{name} takes pictures of any shape, but is given them stretched to a square"));
         }
-        let about = About { name: name.into(), fingerprint: fingerprint::of(dir)?, card: card(dir), caveats };
+        let about = About {
+            name: name.into(),
+            fingerprint: fingerprint::of(dir, &Store::from_env()?.known_digests())?,
+            card: card(dir),
+            caveats,
+        };
         Ok(Self { about, preprocessing, vision, text, tokenizer, pad_token, calibration, device: device.clone() })
     }
 
