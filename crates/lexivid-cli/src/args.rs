@@ -22,6 +22,10 @@ pub struct Args {
     /// More of what is going on: -v for steps, -vv for details
     #[arg(long, short, global = true, display_order = 101, action = clap::ArgAction::Count)]
     pub verbose: u8,
+
+    /// Write when each step ran, and on which thread, for a viewer of Chrome's trace format
+    #[arg(long, global = true, display_order = 102, value_name = "FILE.json")]
+    pub trace: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -72,6 +76,10 @@ pub struct SamplingArgs {
     /// Find shot boundaries first, and let no window cross one (decodes every frame)
     #[arg(long)]
     pub shots: bool,
+
+    /// Let the model look at every frame, also where it is (nearly) the same as the one before
+    #[arg(long)]
+    pub no_dedup: bool,
 
     /// Give up on a video whose decoder yields nothing for this long
     #[arg(long, default_value = "30s", value_parser = humantime::parse_duration, value_name = "TIME")]

@@ -41,6 +41,7 @@ fn look_options(args: &SamplingArgs) -> Result<LookOptions, WrongUse> {
     Ok(LookOptions {
         sampling: Sampling::new(windowing, args.frames.into()).map_err(|e| WrongUse(e.to_string()))?,
         shots: args.shots,
+        dedup: !args.no_dedup,
         decode: DecodeOptions { stall_timeout: args.stall_timeout },
     })
 }

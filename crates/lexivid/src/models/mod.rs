@@ -5,6 +5,7 @@ mod digest;
 mod dual_encoder;
 mod error;
 mod fingerprint;
+mod known_digests;
 mod manifest;
 pub(crate) mod packages;
 pub mod starter;
@@ -80,6 +81,7 @@ const SUPPORTED: [&str; 4] = ["clip", "siglip", "siglip2", starter::MODEL_TYPE];
 /// # Errors
 /// When it is not installed, or its files are not as expected.
 pub fn load(name: &str, compute: &Compute) -> Result<Arc<dyn Model>, ModelError> {
+    let _span = tracing::debug_span!("load model").entered();
     let dir = Store::from_env()?.path(name)?;
     match model_type(&dir)?.as_str() {
         "clip" | "siglip" | "siglip2" => Ok(Arc::new(DualEncoder::load(name, &dir, compute)?)),

@@ -6,7 +6,7 @@ mod config;
 #[cfg(test)]
 mod tests;
 
-use super::{About, Model, ModelError, fingerprint};
+use super::{About, Model, ModelError, fingerprint, store::Store};
 use crate::{
     features::{FrameFeatures, Vit},
     frames::{FramePixels, Preprocessing},
@@ -75,7 +75,7 @@ impl DualEncoder {
         }
         let about = About {
             name: name.into(),
-            fingerprint: fingerprint::of(dir)?,
+            fingerprint: fingerprint::of(dir, &Store::from_env()?.known_digests())?,
             precision: compute.precision,
             card: card(dir),
             caveats,

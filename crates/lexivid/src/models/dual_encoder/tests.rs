@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     frames::{Filter, View},
     label::Kind,
+    models::known_digests::KnownDigests,
 };
 use candle_core::Var;
 use std::{collections::HashMap, fs, path::PathBuf};
@@ -242,7 +243,8 @@ fn only_clip_warns_of_its_probabilities_until_it_is_calibrated() {
 #[test]
 fn the_fingerprint_changes_with_a_single_weight_and_not_with_the_place() {
     let dir = copy("siglip");
-    let fingerprint = || fingerprint::of(dir.path()).unwrap();
+    let digests = KnownDigests::new(dir.path().join("digests.json"));
+    let fingerprint = || fingerprint::of(dir.path(), &digests).unwrap();
     assert_eq!(fingerprint(), load("siglip").about().fingerprint);
     assert_eq!(fingerprint().len(), 16);
     let path = dir.path().join("model.safetensors");
