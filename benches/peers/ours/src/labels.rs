@@ -1,5 +1,5 @@
 use super::Timing;
-use lexivid::{label::LabelList, models};
+use lexivid::models;
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
