@@ -78,7 +78,7 @@ pub fn attention(isa: Isa, sizes: &Attention, q: Heads, k: Heads, v: Heads, out:
     let &Attention { batch, queries, keys, heads, kv_heads, head_width, mask, .. } = sizes;
     assert!(queries > 0 && keys > 0 && heads > 0 && head_width > 0, "something to attend to, got {sizes:?}");
     assert!(sizes.scale > 0.0, "a positive scale, got {}", sizes.scale);
-    assert!(kv_heads > 0 && heads % kv_heads == 0, "{heads} heads to share {kv_heads} heads of keys");
+    assert!(kv_heads > 0 && heads.is_multiple_of(kv_heads), "{heads} heads to share {kv_heads} heads of keys");
     q.check(batch * queries, heads * head_width);
     k.check(batch * keys, kv_heads * head_width);
     v.check(batch * keys, kv_heads * head_width);
@@ -346,7 +346,7 @@ impl<T: Multiplied> Head<'_, T> {
         let column = self.head * d + from;
         // SAFETY: the caller's.
         unsafe {
-            if d % LANES == 0 {
+            if d.is_multiple_of(LANES) {
                 self.writer.write(s, row, column, x);
             } else {
                 let mut lanes = [0.0; LANES];

@@ -150,51 +150,53 @@ fn part<S: Simd>(s: S, values: Option<&[f32]>, at: usize, n: usize, fill: f32) -
 /// No other task writes these columns of this row.
 #[inline(always)]
 unsafe fn put<S: Simd>(s: S, values: [S::F; 2], (row, column): (usize, usize), n: usize, sink: Sink) {
-    // SAFETY of all: the caller's.
-    match sink {
-        Sink::Gated(writer) => unsafe {
-            let [gate, up] = values;
-            writer.write(s, row, column / 2, s.mul(math::swish(s, gate, 1.0), up));
-        },
-        Sink::Operand(writer) => {
-            for (value, columns) in values.into_iter().zip(halves(column, n)) {
-                if columns.len() == LANES {
-                    unsafe { writer.write(s, row, columns.start, value) };
-                } else if !columns.is_empty() {
-                    // Beyond n may be NaN: infinity times the zeros that pad B.
-                    let mut lanes = [0.0; LANES];
-                    s.store_part(value, &mut lanes[..columns.len()]);
-                    unsafe { writer.write(s, row, columns.start, s.load(&lanes)) };
+    // SAFETY: the caller's.
+    unsafe {
+        match sink {
+            Sink::Gated(writer) => {
+                let [gate, up] = values;
+                writer.write(s, row, column / 2, s.mul(math::swish(s, gate, 1.0), up));
+            }
+            Sink::Operand(writer) => {
+                for (value, columns) in values.into_iter().zip(halves(column, n)) {
+                    if columns.len() == LANES {
+                        writer.write(s, row, columns.start, value);
+                    } else if !columns.is_empty() {
+                        // Beyond n may be NaN: infinity times the zeros that pad B.
+                        let mut lanes = [0.0; LANES];
+                        s.store_part(value, &mut lanes[..columns.len()]);
+                        writer.write(s, row, columns.start, s.load(&lanes));
+                    }
                 }
             }
-        }
-        Sink::Rows(rows) => {
-            for (value, columns) in values.into_iter().zip(halves(column, n)) {
-                let to = unsafe { rows.part(row * n + columns.start..row * n + columns.end) };
-                match to.as_mut_array() {
-                    Some(to) => s.store(value, to),
-                    None => s.store_part(value, to),
+            Sink::Rows(rows) => {
+                for (value, columns) in values.into_iter().zip(halves(column, n)) {
+                    let to = rows.part(row * n + columns.start..row * n + columns.end);
+                    match to.as_mut_array() {
+                        Some(to) => s.store(value, to),
+                        None => s.store_part(value, to),
+                    }
                 }
             }
-        }
-        Sink::Add(rows) => {
-            for (value, columns) in values.into_iter().zip(halves(column, n)) {
-                let to = unsafe { rows.part(row * n + columns.start..row * n + columns.end) };
-                match to.as_mut_array() {
-                    Some(to) => s.store(s.add(s.load(to), value), to),
-                    None => s.store_part(s.add(s.load_part(to, 0.0), value), to),
+            Sink::Add(rows) => {
+                for (value, columns) in values.into_iter().zip(halves(column, n)) {
+                    let to = rows.part(row * n + columns.start..row * n + columns.end);
+                    match to.as_mut_array() {
+                        Some(to) => s.store(s.add(s.load(to), value), to),
+                        None => s.store_part(s.add(s.load_part(to, 0.0), value), to),
+                    }
                 }
             }
-        }
-        Sink::Bf16(rows) => {
-            for (value, columns) in values.into_iter().zip(halves(column, n)) {
-                let to = unsafe { rows.part(row * n + columns.start..row * n + columns.end) };
-                match to.as_mut_array() {
-                    Some(to) => s.store_bf16(value, to),
-                    None => {
-                        let mut lanes = [bf16::ZERO; LANES];
-                        s.store_bf16(value, &mut lanes);
-                        to.copy_from_slice(&lanes[..to.len()]);
+            Sink::Bf16(rows) => {
+                for (value, columns) in values.into_iter().zip(halves(column, n)) {
+                    let to = rows.part(row * n + columns.start..row * n + columns.end);
+                    match to.as_mut_array() {
+                        Some(to) => s.store_bf16(value, to),
+                        None => {
+                            let mut lanes = [bf16::ZERO; LANES];
+                            s.store_bf16(value, &mut lanes);
+                            to.copy_from_slice(&lanes[..to.len()]);
+                        }
                     }
                 }
             }

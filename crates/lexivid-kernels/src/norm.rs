@@ -27,7 +27,7 @@ pub fn rms_norm(isa: Isa, x: &[f32], gain: &[f32], eps: f32, out: &mut Operand) 
 
 fn normalise(isa: Isa, x: &[f32], gain: &[f32], bias: Option<&[f32]>, eps: f32, out: &mut Operand) {
     let width = gain.len();
-    assert!(width > 0 && x.len() % width == 0, "rows of {width} values, got {} values", x.len());
+    assert!(width > 0 && x.len().is_multiple_of(width), "rows of {width} values, got {} values", x.len());
     let rows = x.len() / width;
     let writer = out.begin(rows, width);
     x.par_chunks(TILE * width)
