@@ -1,7 +1,7 @@
 //! The command line, documented once: help and errors come from here.
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use lexivid::scores::Pool;
+use lexivid::{models::Precision, scores::Pool};
 use std::{path::PathBuf, time::Duration};
 
 /// What is in a video, in your own words: any labels, things and actions mixed, each with its own probability, and when
@@ -22,6 +22,10 @@ pub struct Args {
     /// More of what is going on: -v for steps, -vv for details
     #[arg(long, short, global = true, display_order = 101, action = clap::ArgAction::Count)]
     pub verbose: u8,
+
+    /// Write when each step ran, and on which thread, for a viewer of Chrome's trace format
+    #[arg(long, global = true, display_order = 102, value_name = "FILE.json")]
+    pub trace: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -48,6 +52,10 @@ pub struct ModelArgs {
     /// cpu, cuda, cuda:1 or metal (the latter two where built in)
     #[arg(long, env = "LEXIVID_DEVICE", default_value = "cpu")]
     pub device: String,
+
+    /// f32, bf16 or int8, on the CPU; if not given, bf16 where the processor multiplies it, or else f32
+    #[arg(long, env = "LEXIVID_PRECISION")]
+    pub precision: Option<Precision>,
 }
 
 /// When the model looks.
@@ -68,6 +76,10 @@ pub struct SamplingArgs {
     /// Find shot boundaries first, and let no window cross one (decodes every frame)
     #[arg(long)]
     pub shots: bool,
+
+    /// Let the model look at every frame, also where it is (nearly) the same as the one before
+    #[arg(long)]
+    pub no_dedup: bool,
 
     /// Give up on a video whose decoder yields nothing for this long
     #[arg(long, default_value = "30s", value_parser = humantime::parse_duration, value_name = "TIME")]

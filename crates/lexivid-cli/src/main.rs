@@ -9,6 +9,7 @@ mod interrupt;
 mod output;
 mod progress;
 mod stages;
+mod trace;
 
 use clap::Parser;
 use std::process::ExitCode;
@@ -17,7 +18,11 @@ fn main() -> ExitCode {
     let args = args::Args::parse();
     let progress = progress::Progress::new(args.quiet);
     let stages = stages::StageTimes::default();
-    progress.log_to_stderr(args.verbose, stages.clone());
+    let (trace, _written_at_the_end) = match args.trace.as_deref().map(trace::layer).transpose() {
+        Ok(trace) => trace.unzip(),
+        Err(error) => return failure::report(&error),
+    };
+    progress.log_to_stderr(args.verbose, stages.clone(), trace);
     if let Err(error) = interrupt::install() {
         return failure::report(&error.into());
     }

@@ -3,7 +3,10 @@
 use crate::stages::StageTimes;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{io::Write, time::Duration};
-use tracing_subscriber::{EnvFilter, Layer, filter, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_chrome::ChromeLayer;
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry, filter, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 /// Where progress is shown; nowhere when stderr is no terminal.
 #[derive(Clone)]
@@ -42,9 +45,10 @@ impl Progress {
         self.0.suspend(|| eprintln!("{line}"));
     }
 
-    /// Lets the library's log lines through: warnings, with `verbose` more; `RUST_LOG` overrides. `stages` is told of
-    /// every span of the library.
-    pub fn log_to_stderr(&self, verbose: u8, stages: StageTimes) {
+    /// Lets the library's log lines through: warnings, with `verbose` more; `RUST_LOG` overrides. `stages` and
+    /// `trace` are told of every span of the library.
+    pub fn log_to_stderr(&self, verbose: u8, stages: StageTimes, trace: Option<ChromeLayer<Registry>>) {
+        let spans = filter::filter_fn(|meta| meta.is_span() && meta.target().starts_with("lexivid"));
         let default = ["warn", "lexivid=info,warn", "lexivid=debug,info"][usize::from(verbose.min(2))];
         let lines = tracing_subscriber::fmt::layer()
             .with_writer(self.clone())
@@ -53,8 +57,9 @@ impl Progress {
             .with_ansi(output_is_colourful())
             .with_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default)));
         tracing_subscriber::registry()
+            .with(trace.with_filter(spans.clone()))
             .with(lines)
-            .with(stages.with_filter(filter::filter_fn(|meta| meta.is_span() && meta.target().starts_with("lexivid"))))
+            .with(stages.with_filter(spans))
             .init();
     }
 }

@@ -2,16 +2,14 @@
 
 use crate::{
     Isa, Operand,
-    aligned::Aligned,
     matrix::panel_len,
     operand::{Tiles, Writer, blocks},
     product::{BLOCK, Block, Element, TILE},
+    scratch::{Cut, SCRATCH},
     simd::{Kernel, LANES, Simd, math},
 };
-use bytemuck::Pod;
 use half::bf16;
 use rayon::prelude::*;
-use std::cell::RefCell;
 
 /// Sizes of an attention.
 #[derive(Debug, Clone, Copy)]
@@ -170,26 +168,6 @@ struct Head<'a, T> {
     head: usize,
     writer: Writer<'a>,
     of: std::marker::PhantomData<T>,
-}
-
-thread_local! {
-    /// Kept from head to head: fresh pages are dear.
-    static SCRATCH: RefCell<Aligned<u8>> = RefCell::new(Aligned::zeroed(0));
-}
-
-/// Cuts slices off a scratch buffer; each begins at a multiple of 64 bytes.
-struct Cut<'a>(&'a mut [u8]);
-
-impl<'a> Cut<'a> {
-    fn bytes<T: Pod>(len: usize) -> usize {
-        (len * size_of::<T>()).next_multiple_of(64)
-    }
-
-    fn off<T: Pod>(&mut self, len: usize) -> &'a mut [T] {
-        let (cut, rest) = std::mem::take(&mut self.0).split_at_mut(Self::bytes::<T>(len));
-        self.0 = rest;
-        &mut bytemuck::cast_slice_mut(cut)[..len]
-    }
 }
 
 impl<T: Multiplied> Kernel for Head<'_, T> {

@@ -1,7 +1,7 @@
 //! What becomes of a product while it is in the first cache.
 
 use crate::{
-    Operand,
+    Isa, Operand,
     operand::Writer,
     product::{BLOCK, Block},
     shared::Shared,
@@ -77,6 +77,38 @@ pub(crate) enum Sink<'a> {
     Gated(Writer<'a>),
 }
 
+impl Out<'_> {
+    /// Runs the tasks that write `[m, n]` results here.
+    ///
+    /// # Panics
+    /// If these do not fit.
+    pub(crate) fn fill(self, isa: Isa, (m, n): (usize, usize), tasks: impl FnOnce(Sink)) {
+        match self {
+            Out::Rows(rows) => {
+                assert_eq!(rows.len(), m * n, "values of the result, [{m}, {n}]");
+                tasks(Sink::Rows(Shared::new(rows)));
+            }
+            Out::Add(rows) => {
+                assert_eq!(rows.len(), m * n, "values of the residual, [{m}, {n}]");
+                tasks(Sink::Add(Shared::new(rows)));
+            }
+            Out::Bf16(rows) => {
+                assert_eq!(rows.len(), m * n, "values of the result, [{m}, {n}]");
+                tasks(Sink::Bf16(Shared::new(rows)));
+            }
+            Out::Operand(operand) => {
+                tasks(Sink::Operand(operand.begin(m, n)));
+                operand.complete(isa);
+            }
+            Out::Gated(operand) => {
+                assert!(n % (2 * LANES) == 0, "columns of gate and values: expected a multiple of 32, got {n}");
+                tasks(Sink::Gated(operand.begin(m, n / 2)));
+                operand.complete(isa);
+            }
+        }
+    }
+}
+
 /// Scales of a quantised product: of A by rows, of B by columns, and 128 times the column sums of B, because bytes of A are
 /// stored with 128 added.
 #[derive(Clone, Copy)]
@@ -150,63 +182,67 @@ fn part<S: Simd>(s: S, values: Option<&[f32]>, at: usize, n: usize, fill: f32) -
 /// No other task writes these columns of this row.
 #[inline(always)]
 unsafe fn put<S: Simd>(s: S, values: [S::F; 2], (row, column): (usize, usize), n: usize, sink: Sink) {
-    // SAFETY: the caller's.
-    unsafe {
-        match sink {
-            Sink::Gated(writer) => {
-                let [gate, up] = values;
-                writer.write(s, row, column / 2, s.mul(math::swish(s, gate, 1.0), up));
-            }
-            Sink::Operand(writer) => {
-                for (value, columns) in values.into_iter().zip(halves(column, n)) {
-                    if columns.len() == LANES {
-                        writer.write(s, row, columns.start, value);
-                    } else if !columns.is_empty() {
-                        // Beyond n may be NaN: infinity times the zeros that pad B.
-                        let mut lanes = [0.0; LANES];
-                        s.store_part(value, &mut lanes[..columns.len()]);
-                        writer.write(s, row, columns.start, s.load(&lanes));
-                    }
-                }
-            }
-            Sink::Rows(rows) => {
-                for (value, columns) in values.into_iter().zip(halves(column, n)) {
-                    let to = rows.part(row * n + columns.start..row * n + columns.end);
-                    match to.as_mut_array() {
-                        Some(to) => s.store(value, to),
-                        None => s.store_part(value, to),
-                    }
-                }
-            }
-            Sink::Add(rows) => {
-                for (value, columns) in values.into_iter().zip(halves(column, n)) {
-                    let to = rows.part(row * n + columns.start..row * n + columns.end);
-                    match to.as_mut_array() {
-                        Some(to) => s.store(s.add(s.load(to), value), to),
-                        None => s.store_part(s.add(s.load_part(to, 0.0), value), to),
-                    }
-                }
-            }
-            Sink::Bf16(rows) => {
-                for (value, columns) in values.into_iter().zip(halves(column, n)) {
-                    let to = rows.part(row * n + columns.start..row * n + columns.end);
-                    match to.as_mut_array() {
-                        Some(to) => s.store_bf16(value, to),
-                        None => {
-                            let mut lanes = [bf16::ZERO; LANES];
-                            s.store_bf16(value, &mut lanes);
-                            to.copy_from_slice(&lanes[..to.len()]);
-                        }
-                    }
-                }
-            }
+    if let Sink::Gated(writer) = sink {
+        let [gate, up] = values;
+        // SAFETY: the caller's.
+        unsafe { writer.write(s, row, column / 2, s.mul(math::swish(s, gate, 1.0), up)) };
+        return;
+    }
+    for (value, column) in [(values[0], column), (values[1], column + LANES)] {
+        if column < n {
+            // SAFETY: the caller's.
+            unsafe { put_lanes(s, value, (row, column), n, sink) };
         }
     }
 }
 
-/// The two halves of a block's columns, as far as there are such columns.
+/// Sixteen columns of a row of n, or as many as there are; not for [`Sink::Gated`], which wants two times sixteen.
+///
+/// # Safety
+/// No other task writes these columns of this row.
 #[inline(always)]
-fn halves(column: usize, n: usize) -> [std::ops::Range<usize>; 2] {
-    let middle = (column + LANES).min(n);
-    [column.min(n)..middle, middle..(column + 2 * LANES).min(n)]
+pub(crate) unsafe fn put_lanes<S: Simd>(s: S, value: S::F, (row, column): (usize, usize), n: usize, sink: Sink) {
+    let place = row * n + column..row * n + n.min(column + LANES);
+    match sink {
+        Sink::Rows(rows) => {
+            // SAFETY: the caller's.
+            let to = unsafe { rows.part(place) };
+            match to.as_mut_array() {
+                Some(to) => s.store(value, to),
+                None => s.store_part(value, to),
+            }
+        }
+        Sink::Add(rows) => {
+            // SAFETY: the caller's.
+            let to = unsafe { rows.part(place) };
+            match to.as_mut_array() {
+                Some(to) => s.store(s.add(s.load(to), value), to),
+                None => s.store_part(s.add(s.load_part(to, 0.0), value), to),
+            }
+        }
+        Sink::Bf16(rows) => {
+            // SAFETY: the caller's.
+            let to = unsafe { rows.part(place) };
+            match to.as_mut_array() {
+                Some(to) => s.store_bf16(value, to),
+                None => {
+                    let mut lanes = [bf16::ZERO; LANES];
+                    s.store_bf16(value, &mut lanes);
+                    to.copy_from_slice(&lanes[..to.len()]);
+                }
+            }
+        }
+        Sink::Operand(writer) => {
+            let mut value = value;
+            if column + LANES > n {
+                // Beyond n may be NaN: infinity times the zeros that pad B.
+                let mut lanes = [0.0; LANES];
+                s.store_part(value, &mut lanes[..n - column]);
+                value = s.load(&lanes);
+            }
+            // SAFETY: the caller's.
+            unsafe { writer.write(s, row, column, value) };
+        }
+        Sink::Gated(_) => unreachable!("gate and values come together"),
+    }
 }

@@ -26,7 +26,9 @@ mod amx;
 #[cfg(all(feature = "amx-emulator", target_arch = "x86_64", target_os = "linux"))]
 pub mod amx_emulator;
 mod attention;
+mod convolution;
 mod epilogue;
+mod gradient;
 mod isa;
 mod matmul;
 mod matrix;
@@ -34,16 +36,21 @@ mod norm;
 mod operand;
 mod precision;
 mod product;
+mod scratch;
 mod shared;
 mod simd;
 mod softmax;
 
 pub use attention::{Attention, Heads, Mask, Values, attention};
+pub use convolution::{Convolution, Depthwise, Padding, Volume, Window, average_pool};
 pub use epilogue::{Activation, Epilogue, Out};
+pub use gradient::{
+    activate, activation_gradient, attention_gradient, gate, gate_gradient, layer_norm_gradient, rms_norm_gradient,
+};
 pub use isa::{ISA_VARIABLE, Isa, UnknownIsa};
 pub use matmul::matmul;
 pub use matrix::Matrix;
-pub use norm::{layer_norm, rms_norm};
+pub use norm::{layer_norm, layer_norm_rows, rms_norm};
 pub use operand::Operand;
 pub use precision::Precision;
 pub use softmax::softmax;

@@ -4,7 +4,6 @@ use crate::{
     matrix::{Weights, panel_len},
     operand::{Tiles, blocks},
     product::{BLOCK, Block, Element, TILE},
-    shared::Shared,
     simd::{Kernel, Simd},
 };
 use rayon::prelude::*;
@@ -24,56 +23,36 @@ pub fn matmul(isa: Isa, a: &Operand, b: &Matrix, epilogue: &Epilogue, out: Out) 
     if let Some(bias) = epilogue.bias {
         assert_eq!(bias.len(), n, "values of the bias");
     }
-    match out {
-        Out::Rows(rows) => {
-            assert_eq!(rows.len(), m * n, "values of the result, [{m}, {n}]");
-            multiply(isa, a, b, epilogue, Sink::Rows(Shared::new(rows)));
-        }
-        Out::Add(rows) => {
-            assert_eq!(rows.len(), m * n, "values of the residual, [{m}, {n}]");
-            multiply(isa, a, b, epilogue, Sink::Add(Shared::new(rows)));
-        }
-        Out::Bf16(rows) => {
-            assert_eq!(rows.len(), m * n, "values of the result, [{m}, {n}]");
-            multiply(isa, a, b, epilogue, Sink::Bf16(Shared::new(rows)));
-        }
-        Out::Operand(operand) => {
-            let writer = operand.begin(m, n);
-            multiply(isa, a, b, epilogue, Sink::Operand(writer));
-            operand.complete(isa);
-        }
-        Out::Gated(operand) => {
-            assert!(n % (2 * TILE) == 0, "columns of gate and values: expected a multiple of 32, got {n}");
-            let writer = operand.begin(m, n / 2);
-            multiply(isa, a, b, epilogue, Sink::Gated(writer));
-            operand.complete(isa);
-        }
-    }
+    out.fill(isa, (m, n), |sink| multiply(isa, a, b, epilogue, sink));
 }
 
 fn multiply(isa: Isa, a: &Operand, b: &Matrix, epilogue: &Epilogue, sink: Sink) {
     let plan = Plan { isa, shape: (a.rows, b.columns), width: a.width, epilogue, quantised: None, sink };
     match (&a.tiles, &b.panels) {
-        (Tiles::F32(a), Weights::F32(b)) => share_out::<f32>(&plan, a, b),
-        (Tiles::Bf16(a), Weights::Bf16(b)) => share_out::<half::bf16>(&plan, a, b),
+        (Tiles::F32(a), Weights::F32(b)) => multiply_as::<f32>(&plan, a, b),
+        (Tiles::Bf16(a), Weights::Bf16(b)) => multiply_as::<half::bf16>(&plan, a, b),
         (Tiles::Int8(a), Weights::Int8 { panels, scales, offsets }) => {
             let quantised = Some(Quantised { rows: &a.scales, columns: scales, offsets });
-            share_out::<u8>(&Plan { quantised, ..plan }, &a.tiles, panels);
+            multiply_as::<u8>(&Plan { quantised, ..plan }, &a.tiles, panels);
         }
         _ => panic!("a product of equal precisions, got {} on the right only", b.precision()),
     }
 }
 
+fn multiply_as<T: Element>(plan: &Plan, a: &[T], b: &[T::Weight]) {
+    share_out::<T>(plan, |rows, columns| plan.isa.run(Task { plan, a, origin: 0, b, rows, columns }));
+}
+
 /// What all tasks of a product have in common.
-struct Plan<'a> {
-    isa: Isa,
+pub(crate) struct Plan<'a> {
+    pub isa: Isa,
     /// M and N.
-    shape: (usize, usize),
+    pub shape: (usize, usize),
     /// K.
-    width: usize,
-    epilogue: &'a Epilogue<'a>,
-    quantised: Option<Quantised<'a>>,
-    sink: Sink<'a>,
+    pub width: usize,
+    pub epilogue: &'a Epilogue<'a>,
+    pub quantised: Option<Quantised<'a>>,
+    pub sink: Sink<'a>,
 }
 
 /// Bytes of the left operand that one task goes over again and again: half of a second cache of 1 MiB.
@@ -81,43 +60,40 @@ const TASK_BYTES: usize = 512 << 10;
 /// Below this, sharing out costs more than it saves: about 20 microseconds of one core.
 const SMALL: usize = 1 << 21;
 
-fn share_out<T: Element>(plan: &Plan, a: &[T], b: &[T::Weight]) {
+/// Calls `task` with the rows and columns of every part of the result.
+pub(crate) fn share_out<T: Element>(plan: &Plan, task: impl Fn(Range<usize>, Range<usize>) + Sync) {
     let (m, n) = plan.shape;
     if m == 0 {
         return;
     }
     let threads = if m * n * plan.width < SMALL { 1 } else { rayon::current_num_threads() };
-    let fits = TASK_BYTES / size_of_val(&a[..BLOCK * T::ROW * blocks::<T>(plan.width)]).max(1);
+    let fits = TASK_BYTES / (BLOCK * T::ROW * blocks::<T>(plan.width) * size_of::<T>());
     let row_step = (fits.clamp(1, 8) * BLOCK).min(m.div_ceil(threads).next_multiple_of(BLOCK));
     let row_tasks = m.div_ceil(row_step);
     // A few tasks a thread, so that one that is held up does not hold up all.
     let column_tasks = (4 * threads).div_ceil(row_tasks).clamp(1, n.div_ceil(2 * BLOCK));
     let column_step = n.div_ceil(column_tasks).next_multiple_of(BLOCK);
-    let task = |i: usize| {
+    let part = |i: usize| {
         let (row, column) = (i / n.div_ceil(column_step) * row_step, i % n.div_ceil(column_step) * column_step);
-        plan.isa.run(Task {
-            plan,
-            a,
-            b,
-            rows: row..m.min(row + row_step),
-            columns: column..n.min(column + column_step),
-        });
+        task(row..m.min(row + row_step), column..n.min(column + column_step));
     };
-    let tasks = row_tasks * n.div_ceil(column_step);
+    let parts = row_tasks * n.div_ceil(column_step);
     if threads == 1 {
-        (0..tasks).for_each(task);
+        (0..parts).for_each(part);
     } else {
-        (0..tasks).into_par_iter().with_max_len(1).for_each(task);
+        (0..parts).into_par_iter().with_max_len(1).for_each(part);
     }
 }
 
 /// A part of the result.
-struct Task<'a, T: Element> {
-    plan: &'a Plan<'a>,
-    a: &'a [T],
-    b: &'a [T::Weight],
-    rows: Range<usize>,
-    columns: Range<usize>,
+pub(crate) struct Task<'a, T: Element> {
+    pub plan: &'a Plan<'a>,
+    /// Rows of tiles, from row `origin` of the result on.
+    pub a: &'a [T],
+    pub origin: usize,
+    pub b: &'a [T::Weight],
+    pub rows: Range<usize>,
+    pub columns: Range<usize>,
 }
 
 impl<T: Element> Kernel for Task<'_, T> {
@@ -136,7 +112,7 @@ impl<T: Element> Kernel for Task<'_, T> {
             let b = &self.b[column / TILE * panel..][..2 * panel];
             let b = [&b[..panel], &b[panel..]];
             for row in self.rows.clone().step_by(BLOCK) {
-                let a = &self.a[row / TILE * row_of_tiles..][..2 * row_of_tiles];
+                let a = &self.a[(row - self.origin) / TILE * row_of_tiles..][..2 * row_of_tiles];
                 let a = [&a[..row_of_tiles], &a[row_of_tiles..]];
                 T::product(s, isa.has_tiles(), a, b, BLOCK.min(shape.0 - row), &mut block);
                 // SAFETY: tasks have blocks of their own.

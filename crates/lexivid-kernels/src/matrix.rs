@@ -98,6 +98,25 @@ impl Matrix {
         Self { columns, width, panels }
     }
 
+    /// The transpose, packed from what is stored here: for gradients with respect to the left operand. Not for int8.
+    pub fn transposed(&self) -> Self {
+        let at = |len: usize, group: usize, column: usize, k: usize| {
+            column / TILE * len + (k / group * TILE + column % TILE) * group + k % group
+        };
+        let panels = match &self.panels {
+            Weights::F32(panels) => {
+                let len = panel_len::<f32>(self.width);
+                Weights::F32(self::panels::<f32>(self.width, self.columns, |k, column| panels[at(len, 1, column, k)]))
+            }
+            Weights::Bf16(panels) => {
+                let len = panel_len::<bf16>(self.width);
+                Weights::Bf16(self::panels::<bf16>(self.width, self.columns, |k, column| panels[at(len, 2, column, k)]))
+            }
+            Weights::Int8 { .. } => panic!("the transpose of f32 or bf16 weights, got int8"),
+        };
+        Self { columns: self.width, width: self.columns, panels }
+    }
+
     /// N.
     pub fn columns(&self) -> usize {
         self.columns

@@ -19,6 +19,14 @@ pub fn layer_norm(isa: Isa, x: &[f32], gain: &[f32], bias: &[f32], eps: f32, out
     normalise(isa, x, gain, Some(bias), eps, out);
 }
 
+/// [`layer_norm`] in place: `x` `[M, W]`.
+pub fn layer_norm_rows(isa: Isa, x: &mut [f32], gain: &[f32], bias: &[f32], eps: f32) {
+    let width = gain.len();
+    assert_eq!(width, bias.len(), "values of gain and bias");
+    assert!(width > 0 && x.len().is_multiple_of(width), "rows of {width} values, got {} values", x.len());
+    x.par_chunks_mut(TILE * width).with_min_len(2).for_each(|x| isa.run(InPlace { x, gain, bias, eps }));
+}
+
 /// Root mean square normalisation (Zhang, Sennrich, arXiv 1910.07467): gain * x / sqrt(mean(x^2) + eps); otherwise as
 /// [`layer_norm`].
 pub fn rms_norm(isa: Isa, x: &[f32], gain: &[f32], eps: f32, out: &mut Operand) {
@@ -55,13 +63,9 @@ impl Kernel for Rows<'_> {
     fn run<S: Simd>(self, s: S) {
         let width = self.gain.len();
         for (row, x) in self.x.chunks_exact(width).enumerate() {
-            let mean = if self.bias.is_some() { sum(s, x, 0.0, |x| x) / width as f32 } else { 0.0 };
+            let mean = if self.bias.is_some() { mean(s, x) } else { 0.0 };
+            let inverse = s.splat(1.0 / (variance(s, x, mean) + self.eps).sqrt());
             let means = s.splat(mean);
-            let variance = sum(s, x, mean, |x| {
-                let centred = s.sub(x, means);
-                s.mul(centred, centred)
-            }) / width as f32;
-            let inverse = s.splat(1.0 / (variance + self.eps).sqrt());
             for (i, x) in x.chunks(LANES).enumerate() {
                 let gain = lanes(s, &self.gain[i * LANES..][..x.len()], 0.0);
                 let bias = match self.bias {
@@ -78,8 +82,49 @@ impl Kernel for Rows<'_> {
     }
 }
 
+struct InPlace<'a> {
+    x: &'a mut [f32],
+    gain: &'a [f32],
+    bias: &'a [f32],
+    eps: f32,
+}
+
+impl Kernel for InPlace<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        for x in self.x.chunks_exact_mut(self.gain.len()) {
+            let mean = mean(s, x);
+            let inverse = s.splat(1.0 / (variance(s, x, mean) + self.eps).sqrt());
+            let means = s.splat(mean);
+            for ((x, gain), bias) in x.chunks_mut(LANES).zip(self.gain.chunks(LANES)).zip(self.bias.chunks(LANES)) {
+                let normalised = s.mul(s.sub(lanes(s, x, mean), means), inverse);
+                let y = s.mul_add(normalised, lanes(s, gain, 0.0), lanes(s, bias, 0.0));
+                s.store_part(y, x);
+            }
+        }
+    }
+}
+
 #[inline(always)]
-fn lanes<S: Simd>(s: S, x: &[f32], fill: f32) -> S::F {
+pub(crate) fn mean<S: Simd>(s: S, x: &[f32]) -> f32 {
+    sum(s, x, 0.0, |x| x) / x.len() as f32
+}
+
+/// Mean of the squared distances from `mean`.
+#[inline(always)]
+pub(crate) fn variance<S: Simd>(s: S, x: &[f32], mean: f32) -> f32 {
+    let means = s.splat(mean);
+    let squares = sum(s, x, mean, |x| {
+        let centred = s.sub(x, means);
+        s.mul(centred, centred)
+    });
+    squares / x.len() as f32
+}
+
+#[inline(always)]
+pub(crate) fn lanes<S: Simd>(s: S, x: &[f32], fill: f32) -> S::F {
     match x.as_array() {
         Some(x) => s.load(x),
         None => s.load_part(x, fill),

@@ -60,6 +60,15 @@ impl Operand {
         self.width
     }
 
+    /// What it is stored in.
+    pub fn precision(&self) -> Precision {
+        match self.tiles {
+            Tiles::F32(_) => Precision::F32,
+            Tiles::Bf16(_) => Precision::Bf16,
+            Tiles::Int8(_) => Precision::Int8,
+        }
+    }
+
     /// Takes the values of `x`, `[M, width]`, row-major.
     ///
     /// # Panics

@@ -34,6 +34,7 @@
 //!     look: LookOptions {
 //!         sampling: Sampling::new(Windowing::Sliding { length: 2.0, hop: 1.0 }, 4)?,
 //!         shots: false,
+//!         dedup: true,
 //!         decode: DecodeOptions::default(),
 //!     },
 //!     pool: Pool::TopK,

@@ -18,6 +18,8 @@ struct BenchResult {
     model: String,
     labels: usize,
     frames: usize,
+    /// Of these, how many repeat the one before, so that the model did not see them.
+    frames_reused: usize,
     load_model_ms: f64,
     encode_labels_ms: f64,
     runs: Vec<Run>,
@@ -45,14 +47,15 @@ pub fn run(args: &args::Bench, stages: &StageTimes, progress: &Progress) -> anyh
     let encode_labels_ms = milliseconds(start);
 
     let bar = progress.bar(args.runs.into(), "runs");
-    let mut frames = 0;
+    let (mut frames, mut frames_reused) = (0, 0);
     let mut runs = Vec::new();
     stages.take();
     for _ in 0..args.runs {
         let start = Instant::now();
         let observer = &mut |_| ControlFlow::Continue(());
-        frames = classify(model.as_ref(), &labels, &args.video, &options, observer).map_err(Error::from)?.frames_used;
+        let found = classify(model.as_ref(), &labels, &args.video, &options, observer).map_err(Error::from)?;
         let total_ms = milliseconds(start);
+        (frames, frames_reused) = (found.frames_used, found.frames_reused);
         let stages_ms = stages.take().into_iter().map(|(name, time)| (name, time.as_secs_f64() * 1e3)).collect();
         runs.push(Run { total_ms, stages_ms });
         bar.inc(1);
@@ -64,6 +67,7 @@ pub fn run(args: &args::Bench, stages: &StageTimes, progress: &Progress) -> anyh
         model: model.about().name.clone(),
         labels: labels.labels().len(),
         frames,
+        frames_reused,
         load_model_ms,
         encode_labels_ms,
         runs,
@@ -87,7 +91,7 @@ fn table(result: &BenchResult) -> Table {
     table.add_row(["load model (once)".into(), format!("{:.0}", result.load_model_ms)]);
     table.add_row([format!("encode {} labels (once)", result.labels), format!("{:.0}", result.encode_labels_ms)]);
     table.add_row([
-        format!("classify, {} frames", result.frames),
+        format!("classify, {} frames, {} reused", result.frames, result.frames_reused),
         format!("{:.0}", median(result.runs.iter().map(|run| run.total_ms).collect())),
     ]);
     for stage in result.runs.iter().flat_map(|run| run.stages_ms.keys()).collect::<std::collections::BTreeSet<_>>() {

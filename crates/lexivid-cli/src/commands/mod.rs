@@ -15,16 +15,17 @@ use lexivid::{
     Error,
     classify::LookOptions,
     frames::{Sampling, Windowing},
-    models::Model,
+    models::{Compute, Model, ModelError},
     video::DecodeOptions,
 };
 use std::sync::Arc;
 
 fn load_model(args: &ModelArgs, progress: &Progress) -> anyhow::Result<Arc<dyn Model>> {
     let device = lexivid::models::device(&args.device).map_err(Error::from)?;
+    let compute = Compute::new(device, args.precision).map_err(|e| Error::from(ModelError::from(e)))?;
     let spinner = progress.spinner();
     spinner.set_message(format!("loading {}", args.model));
-    let model = lexivid::models::load(&args.model, &device).map_err(Error::from);
+    let model = lexivid::models::load(&args.model, &compute).map_err(Error::from);
     spinner.finish_and_clear();
     Ok(model?)
 }
@@ -40,6 +41,7 @@ fn look_options(args: &SamplingArgs) -> Result<LookOptions, WrongUse> {
     Ok(LookOptions {
         sampling: Sampling::new(windowing, args.frames.into()).map_err(|e| WrongUse(e.to_string()))?,
         shots: args.shots,
+        dedup: !args.no_dedup,
         decode: DecodeOptions { stall_timeout: args.stall_timeout },
     })
 }

@@ -6,5 +6,7 @@ mod classify;
 mod embed;
 mod interrupt;
 mod models;
+mod repeats;
+mod trace;
 mod util;
 mod wrong_use;

@@ -8,6 +8,7 @@ use crate::{
     models::{Model, ModelError},
 };
 use std::ops::ControlFlow;
+use tracing::debug_span;
 
 /// Labels with their embeddings, ready for any number of videos.
 #[derive(Debug, Clone)]
@@ -26,9 +27,10 @@ impl EncodedLabels {
         mut database: Option<&mut LabelDatabase>,
         mut observer: impl FnMut(usize) -> ControlFlow<()>,
     ) -> Result<Self, ClassifyError> {
-        let fingerprint = &model.about().fingerprint;
+        // Another precision, another embedding.
+        let fingerprint = &format!("{}-{}", model.about().fingerprint, model.about().precision);
         let mut embeddings = match &database {
-            Some(database) => database.get(fingerprint, &labels)?,
+            Some(database) => debug_span!("look up labels").in_scope(|| database.get(fingerprint, &labels))?,
             None => vec![None; labels.len()],
         };
         let missing: Vec<usize> = (0..labels.len()).filter(|&i| embeddings[i].is_none()).collect();
@@ -38,7 +40,7 @@ impl EncodedLabels {
                 return Err(ClassifyError::Interrupted);
             }
             let asked: Vec<_> = batch.iter().map(|&i| labels[i].clone()).collect();
-            let encoded = model.encode_labels(&asked)?;
+            let encoded = debug_span!("encode labels").in_scope(|| model.encode_labels(&asked))?;
             if let Some(database) = &mut database {
                 database.put(fingerprint, &asked, &encoded)?;
             }

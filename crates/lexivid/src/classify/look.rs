@@ -4,11 +4,11 @@ use super::{ClassifyError, Observer, Progress};
 use crate::{
     decisions::Span,
     features::FrameFeatures,
-    frames::{self, Sampling, Window},
+    frames::{self, FramePixels, Repeats, SampledFrame, Sampling, Window},
     models::Model,
     video::{self, DecodeOptions, VideoInfo},
 };
-use std::{collections::VecDeque, path::Path};
+use std::{collections::VecDeque, ops::Range, path::Path};
 use tracing::debug_span;
 
 /// When and how the model looks.
@@ -18,6 +18,8 @@ pub struct LookOptions {
     pub sampling: Sampling,
     /// Whether windows are kept from crossing shot boundaries.
     pub shots: bool,
+    /// Whether a frame that repeats the one before it ([`frames::Repeats`]) gets its embedding, unseen by the model.
+    pub dedup: bool,
     /// How media is decoded.
     pub decode: DecodeOptions,
 }
@@ -35,6 +37,8 @@ pub struct Look {
     pub frame_times: Vec<f64>,
     /// Image embedding of every frame, `[F, D]` row-major.
     pub frame_embeddings: Vec<f32>,
+    /// How many of the frames have the embedding of the one before.
+    pub frames_reused: usize,
     /// What the user should know: frames lost, video truncated.
     pub warnings: Vec<String>,
 }
@@ -60,21 +64,15 @@ pub fn look(
     let targets = frames::targets(&windows);
 
     let mut seen = Seen::new(model, windows, &targets);
+    let mut repeats = options.dedup.then(Repeats::default);
     let mut stream = frames::sample(path, &options.decode, targets, model.preprocessing())?;
-    let mut batch = Vec::with_capacity(FRAME_BATCH);
-    loop {
-        let sampled = debug_span!("wait for frames").in_scope(|| stream.next()).transpose()?;
-        let end = sampled.is_none();
-        batch.extend(sampled);
-        if batch.len() == FRAME_BATCH || (end && !batch.is_empty()) {
-            let seconds = batch.last().map_or(0.0, |sampled: &frames::SampledFrame| sampled.pixels.time);
-            seen.take(std::mem::take(&mut batch))?;
-            if observer(Progress { seconds, duration: video.duration }).is_break() {
-                return Err(ClassifyError::Interrupted);
-            }
-        }
-        if end {
-            break;
+    while let Some(sampled) = debug_span!("wait for frames").in_scope(|| stream.next()).transpose()? {
+        let SampledFrame { targets, pixels } = sampled;
+        let seconds = pixels.time;
+        let repeats = repeats.as_mut().is_some_and(|repeats| repeats.is_repeat(&pixels));
+        seen.take(targets, pixels, repeats)?;
+        if observer(Progress { seconds, duration: video.duration }).is_break() {
+            return Err(ClassifyError::Interrupted);
         }
     }
     seen.finish()?;
@@ -83,6 +81,7 @@ pub fn look(
         window_embeddings: seen.window_embeddings,
         frame_times: seen.frame_times,
         frame_embeddings: seen.frame_embeddings,
+        frames_reused: seen.reused,
         warnings: warnings(&stream.summary(), &video),
         video,
     })
@@ -105,11 +104,18 @@ struct Seen<'a> {
     /// Windows that wait, in order of time, each with the indices of its targets among all targets.
     waiting: VecDeque<(Window, Vec<usize>)>,
     /// Features that a waiting window may need, with the targets that they serve.
-    recent: VecDeque<(std::ops::Range<usize>, FrameFeatures)>,
+    recent: VecDeque<(Range<usize>, FrameFeatures)>,
+    /// Frames that came since the last encoding: targets, time, and whether it repeats the one before.
+    since: Vec<(Range<usize>, f64, bool)>,
+    /// The pixels of those of them that repeat none.
+    batch: Vec<FramePixels>,
+    /// What the last frame gave that was encoded.
+    latest: Option<FrameFeatures>,
     windows: Vec<Span>,
     window_embeddings: Vec<f32>,
     frame_times: Vec<f64>,
     frame_embeddings: Vec<f32>,
+    reused: usize,
 }
 
 impl<'a> Seen<'a> {
@@ -123,23 +129,47 @@ impl<'a> Seen<'a> {
             model,
             waiting: waiting.collect(),
             recent: VecDeque::new(),
+            since: Vec::new(),
+            batch: Vec::with_capacity(FRAME_BATCH),
+            latest: None,
             windows: Vec::new(),
             window_embeddings: Vec::new(),
             frame_times: Vec::new(),
             frame_embeddings: Vec::new(),
+            reused: 0,
         }
     }
 
-    /// Takes the next frames, in order of time, and finishes the windows that have all of theirs.
-    fn take(&mut self, batch: Vec<frames::SampledFrame>) -> Result<(), ClassifyError> {
-        let Some(served) = batch.last().map(|frame| frame.targets.end) else { return Ok(()) };
-        let (targets, pixels): (Vec<_>, Vec<_>) = batch.into_iter().map(|frame| (frame.targets, frame.pixels)).unzip();
-        let features = debug_span!("encode frames").in_scope(|| self.model.encode_frames(&pixels))?;
-        assert_eq!(features.len(), pixels.len(), "Model::encode_frames gives one entry a frame");
-        for (targets, features) in targets.into_iter().zip(features) {
-            self.frame_times.push(features.time);
-            self.frame_embeddings.extend(&features.embedding);
-            self.recent.push_back((targets, features));
+    /// Takes the next frame, in order of time; `repeats` says that it has the embedding of the one before.
+    fn take(&mut self, targets: Range<usize>, pixels: FramePixels, repeats: bool) -> Result<(), ClassifyError> {
+        self.since.push((targets, pixels.time, repeats));
+        if repeats {
+            self.reused += 1;
+            return Ok(());
+        }
+        self.batch.push(pixels);
+        if self.batch.len() == FRAME_BATCH { self.encode() } else { Ok(()) }
+    }
+
+    /// Encodes the frames that came since the last time, and finishes the windows that have all of theirs.
+    fn encode(&mut self) -> Result<(), ClassifyError> {
+        let Some(served) = self.since.last().map(|(targets, ..)| targets.end) else { return Ok(()) };
+        let mut encoded = Vec::new();
+        if !self.batch.is_empty() {
+            encoded = debug_span!("encode frames").in_scope(|| self.model.encode_frames(&self.batch))?;
+        }
+        assert_eq!(encoded.len(), self.batch.len(), "Model::encode_frames gives one entry a frame");
+        self.batch.clear();
+        let mut encoded = encoded.into_iter();
+        for (targets, time, repeats) in self.since.drain(..) {
+            if !repeats {
+                self.latest = encoded.next();
+            }
+            // The first frame repeats nothing.
+            let Some(latest) = &self.latest else { continue };
+            self.frame_times.push(time);
+            self.frame_embeddings.extend(&latest.embedding);
+            self.recent.push_back((targets, FrameFeatures { time, ..latest.clone() }));
         }
         while self.waiting.front().is_some_and(|(_, indices)| indices.iter().all(|&i| i < served)) {
             self.finish_window()?;
@@ -149,6 +179,7 @@ impl<'a> Seen<'a> {
 
     /// Finishes the windows that are left with the frames that came.
     fn finish(&mut self) -> Result<(), ClassifyError> {
+        self.encode()?;
         while !self.waiting.is_empty() {
             self.finish_window()?;
         }
@@ -159,7 +190,7 @@ impl<'a> Seen<'a> {
     /// out: nothing was seen there.
     fn finish_window(&mut self) -> Result<(), ClassifyError> {
         let Some((window, indices)) = self.waiting.pop_front() else { return Ok(()) };
-        let serves = |targets: &std::ops::Range<usize>| indices.iter().any(|i| targets.contains(i));
+        let serves = |targets: &Range<usize>| indices.iter().any(|i| targets.contains(i));
         let frames: Vec<_> = self.recent.iter().filter(|(targets, _)| serves(targets)).map(|(_, f)| f).collect();
         if !frames.is_empty() {
             let embedding = debug_span!("encode windows").in_scope(|| self.model.encode_window(&frames))?;

@@ -79,9 +79,11 @@ pub fn classify(
             pool: options.pool.to_string(),
             threshold: options.threshold,
             shots: options.look.shots,
+            dedup: options.look.dedup,
         },
         windows: look.windows,
         frames_used: look.frame_times.len(),
+        frames_reused: look.frames_reused,
         labels: judged,
         warnings,
     })

@@ -24,6 +24,8 @@ pub struct Classification {
     pub windows: Vec<Span>,
     /// Frames that were looked at, each counted once.
     pub frames_used: usize,
+    /// How many of them repeat the one before and share its embedding, so that the model did not see them.
+    pub frames_reused: usize,
     /// One entry a label, most probable first.
     pub labels: Vec<LabelResult>,
     /// What the user should know: frames lost, labels merged or truncated.
@@ -57,6 +59,8 @@ pub struct Settings {
     pub threshold: f32,
     /// Whether windows were kept from crossing shot boundaries.
     pub shots: bool,
+    /// Whether frames that repeat the one before were kept from the model.
+    pub dedup: bool,
 }
 
 /// A stretch of time, in seconds from the first frame, end exclusive.

@@ -2,6 +2,7 @@
 
 mod hsv;
 mod preprocessing;
+mod repeats;
 mod resize;
 mod sample;
 mod sampling;
@@ -10,6 +11,7 @@ mod stills;
 mod walk;
 
 pub use preprocessing::{Filter, FramePixels, Preprocessing, PreprocessingError, View};
+pub use repeats::Repeats;
 pub use resize::preprocess;
 pub use sample::{FrameStream, SampleSummary, SampledFrame, sample};
 pub use sampling::{Sampling, SamplingError, Window, Windowing, targets};

@@ -147,6 +147,7 @@ impl Preprocessing {
     /// # Errors
     /// When a frame's views are not V pictures of `H * W * 3` bytes, or the device fails.
     pub fn normalise(&self, frames: &[FramePixels], device: &Device) -> candle_core::Result<Tensor> {
+        let _span = tracing::debug_span!("normalise").entered();
         let (height, width) = (self.size.0 as usize, self.size.1 as usize);
         let area = height * width;
         let mut values = vec![0f32; frames.len() * self.views.len() * 3 * area];

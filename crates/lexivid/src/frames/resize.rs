@@ -8,6 +8,7 @@ use fast_image_resize::{
     images::{Image, ImageRef},
 };
 use image::RgbImage;
+use tracing::debug_span;
 
 /// A part of a picture's area, in the coordinates that the picture has once it is resized.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,6 +35,7 @@ impl PillowResizer {
     /// `region` of `picture` resized, `size.1 * size.0 * 3` bytes. Only the region is computed, so that a picture a
     /// million times as wide as high costs no more than any other.
     pub fn resize(&mut self, picture: &Picture, region: Region, filter: Filter) -> Vec<u8> {
+        let _span = debug_span!("resize").entered();
         let (width, height) = region.size;
         // (start, length) of the region in the picture's pixels; rounding must not lead outside.
         let part = |start: u64, length: u32, whole: u64, source: u32| {

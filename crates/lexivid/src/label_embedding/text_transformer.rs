@@ -1,7 +1,7 @@
 //! The text towers of CLIP and SigLIP.
 
-use crate::nn::{Encoder, EncoderConfig, LayerNorm, Linear, Scope, WeightsError};
-use candle_core::{Device, Result, Tensor};
+use crate::nn::{Encoder, EncoderConfig, LayerNorm, Linear, Scope, SelfMask, WeightsError};
+use candle_core::{Result, Tensor};
 
 /// Sizes of a text tower.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -64,7 +64,7 @@ pub struct TextOutput {
 }
 
 /// A text tower.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct TextTransformer {
     config: TextConfig,
     /// `[vocabulary, W]`.
@@ -122,32 +122,20 @@ impl TextTransformer {
         }
         let x = tokens.broadcast_add(&self.positions.narrow(0, 0, length)?)?; // [B, S, W]
         let mask = match self.config.pooling.is_causal() {
-            true => Some(causal_mask(length, tokens.device())?),
-            false => None,
+            true => SelfMask::Causal,
+            false => SelfMask::None,
         };
         let mut hidden = Vec::new();
         if keep_hidden {
             hidden.push(x.clone());
         }
-        let last = self.encoder.forward(x, mask.as_ref(), |h| {
-            if keep_hidden {
-                hidden.push(h.clone());
-            }
-        })?;
+        let last = self.encoder.forward(x, mask, keep_hidden.then_some(&mut hidden))?;
         let rows: Vec<u32> = pooled_at.iter().enumerate().map(|(b, at)| (b * length + at) as u32).collect();
         let rows = Tensor::from_vec(rows, batch, tokens.device())?;
         let pooled = last.reshape((batch * length, width))?.index_select(&rows, 0)?; // [B, W]
         // The final norm works row by row, so it may as well come after the choice of rows.
         Ok(TextOutput { hidden, embedding: self.projection.forward(&self.norm.forward(&pooled)?)? })
     }
-}
-
-/// `[S, S]`: 0 where the key is not after the query, minus infinity where it is.
-fn causal_mask(length: usize, device: &Device) -> Result<Tensor> {
-    let mask: Vec<f32> = (0..length)
-        .flat_map(|query| (0..length).map(move |key| if key > query { f32::NEG_INFINITY } else { 0.0 }))
-        .collect();
-    Tensor::from_vec(mask, (length, length), device)
 }
 
 #[cfg(test)]

@@ -5,16 +5,18 @@ mod digest;
 mod dual_encoder;
 mod error;
 mod fingerprint;
+mod known_digests;
 mod manifest;
 pub(crate) mod packages;
 pub mod starter;
 pub mod store;
 
+pub use crate::nn::Compute;
 pub use device::device;
 pub use dual_encoder::DualEncoder;
 pub use error::ModelError;
+pub use lexivid_kernels::Precision;
 
-use candle_core::Device;
 use std::{path::Path, sync::Arc};
 use store::Store;
 
@@ -63,6 +65,8 @@ pub struct About {
     pub name: String,
     /// SHA-256 over weights and configuration, the first 16 hex digits; keys the caches.
     pub fingerprint: String,
+    /// In what precision the networks compute.
+    pub precision: Precision,
     /// Model card, Markdown.
     pub card: String,
     /// What a user should be warned of on every run ("probabilities are not calibrated"), if anything.
@@ -76,11 +80,12 @@ const SUPPORTED: [&str; 4] = ["clip", "siglip", "siglip2", starter::MODEL_TYPE];
 ///
 /// # Errors
 /// When it is not installed, or its files are not as expected.
-pub fn load(name: &str, device: &Device) -> Result<Arc<dyn Model>, ModelError> {
+pub fn load(name: &str, compute: &Compute) -> Result<Arc<dyn Model>, ModelError> {
+    let _span = tracing::debug_span!("load model").entered();
     let dir = Store::from_env()?.path(name)?;
     match model_type(&dir)?.as_str() {
-        "clip" | "siglip" | "siglip2" => Ok(Arc::new(DualEncoder::load(name, &dir, device)?)),
-        starter::MODEL_TYPE => Ok(Arc::new(starter::load(&dir)?)),
+        "clip" | "siglip" | "siglip2" => Ok(Arc::new(DualEncoder::load(name, &dir, compute)?)),
+        starter::MODEL_TYPE => Ok(Arc::new(starter::load(&dir, compute)?)),
         other => Err(ModelError::BadFile {
             path: dir.join("config.json"),
             reason: format!("expected model_type {}, got {other:?}", SUPPORTED.join(", ")),

@@ -15,6 +15,15 @@ pub enum Activation {
 }
 
 impl Activation {
+    /// The same, of the kernels.
+    pub fn kernel(self) -> lexivid_kernels::Activation {
+        match self {
+            Activation::QuickGelu => lexivid_kernels::Activation::QuickGelu,
+            Activation::Gelu => lexivid_kernels::Activation::Gelu,
+            Activation::GeluPytorchTanh => lexivid_kernels::Activation::GeluTanh,
+        }
+    }
+
     /// Element-wise; any shape.
     pub fn forward(self, x: &Tensor) -> Result<Tensor> {
         match self {

@@ -44,7 +44,7 @@ impl Attention {
         let weight = scope.tensor("in_proj_weight", &[3 * width, width])?;
         let bias = scope.tensor("in_proj_bias", &[3 * width])?;
         let part = |i: usize| -> Result<Linear> {
-            Linear::new(&weight.narrow(0, i * width, width)?, Some(bias.narrow(0, i * width, width)?))
+            Linear::new(&weight.narrow(0, i * width, width)?, Some(bias.narrow(0, i * width, width)?), scope)
         };
         Ok(Self {
             q: part(0)?,

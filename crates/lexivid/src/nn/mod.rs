@@ -1,11 +1,12 @@
 //! Beneath every room: pieces that several networks share, and the reading of weights. Knows no room.
 //!
-//! Everything here is made of differentiable tensor operations: gradients pass through frozen towers to learned inputs.
-//! candle's `LayerNorm::forward` and `softmax_last_dim` would be silent gaps, they have no backward. They would save
-//! about a tenth of the time of ViT-B/16 (8 pictures, summed over its operations).
+//! Networks exist twice: as differentiable tensor operations on any device, and, for the CPU, frozen on `lexivid-kernels`
+//! ([`frozen`]), with gradients for their inputs only. candle's `LayerNorm::forward` and `softmax_last_dim` are not used: they have
+//! no backward and say nothing.
 
 mod activation;
 mod attention;
+mod compute;
 mod layer_norm;
 mod linear;
 mod mlp;
@@ -14,19 +15,26 @@ mod weights;
 
 pub use activation::Activation;
 pub use attention::{Attention, attend};
+pub use compute::Compute;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use mlp::Mlp;
-pub use transformer::{Encoder, EncoderBlock, EncoderConfig};
+pub use transformer::{Encoder, EncoderConfig, SelfMask};
 pub use weights::{Scope, Weights, WeightsError};
 pub(crate) use weights::{shard_names, weight_files};
 
 pub mod cholesky;
+pub mod frozen;
 #[cfg(test)]
 pub(crate) mod pseudo_random;
 pub mod torch_legacy;
 
 use candle_core::{D, Result, Tensor};
+
+/// All values of a tensor on the CPU, row-major.
+fn values(x: &Tensor) -> Result<Vec<f32>> {
+    x.flatten_all()?.to_vec1()
+}
 
 /// Rows of `[B, F]` divided by their lengths; a zero row stays zero.
 pub fn unit_rows(x: &Tensor) -> Result<Tensor> {

@@ -1,5 +1,6 @@
-use super::{Activation, Attention, LayerNorm, Mlp, Scope, WeightsError};
-use candle_core::{Result, Tensor};
+use super::{Activation, Attention, LayerNorm, Mlp, Scope, WeightsError, frozen};
+use candle_core::{Device, Result, Tensor};
+use lexivid_kernels::{Mask, Matrix};
 
 /// Sizes of a stack of transformer blocks.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -48,31 +49,126 @@ impl EncoderBlock {
     }
 }
 
+/// Which positions of a sequence see which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SelfMask {
+    /// All see all.
+    None,
+    /// Each sees itself and what comes before it.
+    Causal,
+}
+
+impl SelfMask {
+    /// The same, of the kernels.
+    pub fn kernel(self) -> Mask<'static> {
+        match self {
+            SelfMask::None => Mask::None,
+            SelfMask::Causal => Mask::Causal,
+        }
+    }
+}
+
 /// A stack of blocks.
-#[derive(Debug, Clone)]
-pub struct Encoder {
-    /// The blocks, from the input on.
-    pub blocks: Vec<EncoderBlock>,
+#[derive(Debug)]
+pub struct Encoder(Blocks);
+
+#[derive(Debug)]
+enum Blocks {
+    /// Differentiable, on any device.
+    Tensors(Vec<EncoderBlock>),
+    /// Constant, packed, on the CPU.
+    Frozen(frozen::Stack),
 }
 
 impl Encoder {
     /// Reads `layers.0` to `layers.{L-1}`.
     pub fn load(scope: &Scope, config: &EncoderConfig) -> std::result::Result<Self, WeightsError> {
-        let layers = scope.enter("layers");
-        let blocks = (0..config.layers)
-            .map(|l| EncoderBlock::load(&layers.enter(&l.to_string()), config))
-            .collect::<std::result::Result<_, _>>()?;
-        Ok(Self { blocks })
+        let layers = (0..config.layers).map(|l| scope.enter("layers").enter(&l.to_string()));
+        Ok(Self(match scope.compute().device {
+            Device::Cpu => {
+                let blocks = layers.map(|layer| load_frozen(&layer, config)).collect::<std::result::Result<_, _>>()?;
+                Blocks::Frozen(frozen::Stack::new(blocks, scope.compute().precision))
+            }
+            _ => Blocks::Tensors(
+                layers.map(|layer| EncoderBlock::load(&layer, config)).collect::<std::result::Result<_, _>>()?,
+            ),
+        }))
     }
 
-    /// `x`: `[B, S, W]`; `mask` broadcastable to `[B, H, S, S]`. Returns the last block's output `[B, S, W]`; every
-    /// block's output, in order, goes to `each`.
-    pub fn forward(&self, x: Tensor, mask: Option<&Tensor>, mut each: impl FnMut(&Tensor)) -> Result<Tensor> {
-        let mut x = x;
-        for block in &self.blocks {
-            x = block.forward(&x, mask)?;
-            each(&x);
+    /// The frozen blocks, on the CPU.
+    pub fn frozen(&self) -> Option<&frozen::Stack> {
+        match &self.0 {
+            Blocks::Frozen(stack) => Some(stack),
+            Blocks::Tensors(_) => None,
         }
-        Ok(x)
     }
+
+    /// `x`: `[B, S, W]`. Returns the last block's output `[B, S, W]`; every block's output, in order, is added to `keep`.
+    pub fn forward(&self, x: Tensor, mask: SelfMask, mut keep: Option<&mut Vec<Tensor>>) -> Result<Tensor> {
+        let mut x = x;
+        match &self.0 {
+            Blocks::Frozen(stack) => stack.forward_tensor(x, mask, None, keep),
+            Blocks::Tensors(blocks) => {
+                let mask = match mask {
+                    SelfMask::None => None,
+                    SelfMask::Causal => Some(causal_mask(x.dim(1)?, x.device())?),
+                };
+                for block in blocks {
+                    x = block.forward(&x, mask.as_ref())?;
+                    if let Some(keep) = &mut keep {
+                        keep.push(x.clone());
+                    }
+                }
+                Ok(x)
+            }
+        }
+    }
+}
+
+/// One block, packed: `layer_norm1`, `self_attn`, `layer_norm2` and `mlp`.
+fn load_frozen(scope: &Scope, config: &EncoderConfig) -> std::result::Result<frozen::Block, WeightsError> {
+    let &EncoderConfig { width, heads, mlp_width, activation, layer_norm_eps, .. } = config;
+    let compute = scope.compute();
+    let norm = |name| -> std::result::Result<_, WeightsError> {
+        let scope = scope.enter(name);
+        let values = |name| scope.values(name, &[width]);
+        Ok(frozen::Norm::Layer { gain: values("weight")?, bias: values("bias")?, eps: layer_norm_eps as f32 })
+    };
+    let linear = |scope: Scope, input, output| -> std::result::Result<_, WeightsError> {
+        let weight = Matrix::pack(&scope.values("weight", &[output, input])?, output, input, compute.precision);
+        Ok(frozen::Linear::packed(weight, Some(scope.values("bias", &[output])?), compute.isa))
+    };
+    let norm1 = norm("layer_norm1")?;
+    let (attention, mlp) = (scope.enter("self_attn"), scope.enter("mlp"));
+    let (mut qkv, mut qkv_bias) = (Vec::with_capacity(3 * width * width), Vec::with_capacity(3 * width));
+    for name in ["q_proj", "k_proj", "v_proj"] {
+        let scope = attention.enter(name);
+        qkv.extend(scope.values("weight", &[width, width])?);
+        qkv_bias.extend(scope.values("bias", &[width])?);
+    }
+    Ok(frozen::Block {
+        isa: compute.isa,
+        norm1,
+        qkv: frozen::Linear::packed(
+            Matrix::pack(&qkv, 3 * width, width, compute.precision),
+            Some(qkv_bias),
+            compute.isa,
+        ),
+        attention: frozen::AttentionSizes { heads, kv_heads: heads, head_width: width / heads },
+        out: linear(attention.enter("out_proj"), width, width)?,
+        norm2: norm("layer_norm2")?,
+        mlp: frozen::Mlp::Plain {
+            fc1: linear(mlp.enter("fc1"), width, mlp_width)?,
+            activation: activation.kernel(),
+            fc2: linear(mlp.enter("fc2"), mlp_width, width)?,
+        },
+    })
+}
+
+/// `[S, S]`: 0 where the key is not after the query, minus infinity where it is.
+fn causal_mask(length: usize, device: &Device) -> Result<Tensor> {
+    let mask: Vec<f32> = (0..length)
+        .flat_map(|query| (0..length).map(move |key| if key > query { f32::NEG_INFINITY } else { 0.0 }))
+        .collect();
+    Tensor::from_vec(mask, (length, length), device)
 }

@@ -1,9 +1,13 @@
 //! Weights of a model in Hugging Face's layout: one `model.safetensors`, or shards listed in
 //! `model.safetensors.index.json`.
 
-use candle_core::{DType, Device, Tensor, safetensors::BufferedSafetensors};
+use super::{Compute, values};
+use candle_core::{DType, Tensor};
+use safetensors::tensor::Metadata;
 use std::{
     collections::{BTreeSet, HashMap},
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
@@ -62,34 +66,67 @@ pub enum WeightsError {
     Tensor(#[from] candle_core::Error),
 }
 
-/// The weight files of one model, in memory as they are on disk; tensors are converted when they are asked for.
+/// The weight files of one model. A tensor is read and converted when it is asked for, and never kept: whoever packs it has
+/// it once in memory, not twice.
 pub struct Weights {
-    shards: Vec<(PathBuf, BufferedSafetensors)>,
+    shards: Vec<Shard>,
     /// Tensor -> index into `shards`.
     shard_of: HashMap<String, usize>,
     /// What to name when a tensor is missing: the file, or the index.
     source: PathBuf,
-    device: Device,
+    compute: Compute,
+}
+
+struct Shard {
+    path: PathBuf,
+    header: Metadata,
+    /// Where in the file the tensors begin.
+    data: u64,
+}
+
+impl Shard {
+    fn open(path: PathBuf) -> Result<Self, WeightsError> {
+        let io = |source| WeightsError::Io { path: path.clone(), source };
+        let bad = |got: String| WeightsError::BadFile { path: path.clone(), expected: "a safetensors file", got };
+        let mut file = File::open(&path).map_err(io)?;
+        let size = file.metadata().map_err(io)?.len();
+        let mut length = [0; 8];
+        file.read_exact(&mut length).map_err(|e| bad(e.to_string()))?;
+        let data = u64::from_le_bytes(length).saturating_add(8);
+        if data > size {
+            return Err(bad(format!("a header of {} bytes in a file of {size}", data - 8)));
+        }
+        let mut header = vec![0; data as usize - 8];
+        file.read_exact(&mut header).map_err(io)?;
+        let header: Metadata = serde_json::from_slice(&header).map_err(|e| bad(e.to_string()))?;
+        if size - data != header.data_len() as u64 {
+            return Err(bad(format!("{} bytes of tensors, the header tells of {}", size - data, header.data_len())));
+        }
+        Ok(Self { path, header, data })
+    }
+
+    fn read(&self, range: (usize, usize)) -> io::Result<Vec<u8>> {
+        let mut file = File::open(&self.path)?;
+        file.seek(SeekFrom::Start(self.data + range.0 as u64))?;
+        let mut bytes = vec![0; range.1 - range.0];
+        file.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
 }
 
 impl Weights {
-    /// Reads `model.safetensors`, or the shards that `model.safetensors.index.json` lists, from `dir`. Tensors go to
-    /// `device` as f32, whatever they are stored as.
-    pub fn open(dir: &Path, device: &Device) -> Result<Self, WeightsError> {
+    /// Looks into `model.safetensors`, or the shards that `model.safetensors.index.json` lists, in `dir`. Tensors go to the
+    /// device as f32, whatever they are stored as.
+    pub fn open(dir: &Path, compute: &Compute) -> Result<Self, WeightsError> {
         let (source, files) = weight_files(dir)?;
         let mut shards = Vec::with_capacity(files.len());
         let mut shard_of = HashMap::new();
         for path in files {
-            let bytes = std::fs::read(&path).map_err(|source| WeightsError::Io { path: path.clone(), source })?;
-            let shard = BufferedSafetensors::new(bytes).map_err(|e| WeightsError::BadFile {
-                path: path.clone(),
-                expected: "a safetensors file",
-                got: e.to_string(),
-            })?;
-            shard_of.extend(shard.tensors().into_iter().map(|(name, _)| (name, shards.len())));
-            shards.push((path, shard));
+            let shard = Shard::open(path)?;
+            shard_of.extend(shard.header.tensors().into_keys().map(|name| (name, shards.len())));
+            shards.push(shard);
         }
-        Ok(Self { shards, shard_of, source, device: device.clone() })
+        Ok(Self { shards, shard_of, source, compute: compute.clone() })
     }
 
     /// The top of the tensors' names.
@@ -156,11 +193,27 @@ impl Scope<'_> {
             let path = self.weights.source.clone();
             return Err(WeightsError::MissingTensor { path, tensor, expected: expected.into() });
         };
-        let (path, file) = &self.weights.shards[shard];
-        let got = file.get(&tensor)?.shape().to_vec();
-        if got != expected {
-            return Err(WeightsError::Shape { path: path.clone(), tensor, expected: expected.into(), got });
+        let shard = &self.weights.shards[shard];
+        let Some(info) = shard.header.info(&tensor) else {
+            return Err(WeightsError::MissingTensor { path: shard.path.clone(), tensor, expected: expected.into() });
+        };
+        if info.shape != expected {
+            let (path, got) = (shard.path.clone(), info.shape.clone());
+            return Err(WeightsError::Shape { path, tensor, expected: expected.into(), got });
         }
-        Ok(file.load(&tensor, &self.weights.device)?.to_dtype(DType::F32)?)
+        let bytes =
+            shard.read(info.data_offsets).map_err(|source| WeightsError::Io { path: shard.path.clone(), source })?;
+        let stored = Tensor::from_raw_buffer(&bytes, info.dtype.try_into()?, expected, &self.compute().device)?;
+        Ok(stored.to_dtype(DType::F32)?)
+    }
+
+    /// The values of the tensor `{prefix}{name}`, row-major; otherwise as [`Scope::tensor`].
+    pub fn values(&self, name: &str, expected: &[usize]) -> Result<Vec<f32>, WeightsError> {
+        Ok(values(&self.tensor(name, expected)?)?)
+    }
+
+    /// Where and how the weights are to be used.
+    pub fn compute(&self) -> &Compute {
+        &self.weights.compute
     }
 }

@@ -37,9 +37,11 @@ pub(super) fn classification() -> Classification {
             pool: "max".into(),
             threshold: 0.5,
             shots: true,
+            dedup: true,
         },
         windows: [0.0, 4.0, 8.0, 12.0].map(|start| Span { start, end: start + 8.0 }).to_vec(),
         frames_used: 32,
+        frames_reused: 5,
         labels: vec![
             LabelResult {
                 label: "riding a bike".into(),

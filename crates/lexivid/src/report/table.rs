@@ -51,13 +51,17 @@ fn write_video(out: &mut impl Write, c: &Classification, options: TableOptions) 
     let precision = Precision::of(c.video.duration);
     writeln!(
         out,
-        "{}  {} · {}×{} · {} · {}",
+        "{}  {} · {}×{} · {} · {}{}",
         printable(&c.path),
         clock(c.video.duration, precision),
         c.video.width,
         c.video.height,
         count(c.windows.len(), "window"),
         count(c.frames_used, "frame"),
+        match c.frames_reused {
+            0 => String::new(),
+            reused => format!(", {reused} of them repeats"),
+        },
     )?;
     if c.labels.is_empty() {
         writeln!(out, "no labels")?;
@@ -175,7 +179,7 @@ mod tests {
     #[test]
     fn wide_terminal() {
         let expected = "\
-clips/bikes.mp4  0:20 · 640×272 · 4 windows · 32 frames
+clips/bikes.mp4  0:20 · 640×272 · 4 windows · 32 frames, 5 of them repeats
      label               probability       when                     best frame   note
 ──────────────────────────────────────────────────────────────────────────────────────────
  ✓   riding a bike       0.93 █████████▎   0:00–0:08, 0:12.5–0:20       0:03.2
@@ -190,7 +194,7 @@ broken.mp4: failed: no video stream
     #[test]
     fn narrow_terminal_and_top() {
         let expected = "\
-clips/bikes.mp4  0:20 · 640×272 · 4 windows · 32 frames
+clips/bikes.mp4  0:20 · 640×272 · 4 windows · 32 frames, 5 of them repeats
      label      probability   when          best frame
 ───────────────────────────────────────────────────────
  ✓   riding a   0.93          0:00–0:08,        0:03.2

@@ -1,11 +1,19 @@
 //! A frozen Llama-family language model (SmolLM2) that gives its hidden states, H(l) of the method, and never generates.
 //!
-//! Only operations that have a backward are used, so that gradients can flow through it to learned inputs.
+//! Gradients flow through it to learned inputs, on the CPU through [`frozen`] blocks, elsewhere through tensor operations, all
+//! of which have a backward.
 
 use candle_core::{D, DType, Device, Result, Tensor, bail};
 use candle_nn::{Module, ops, rotary_emb};
+use lexivid_kernels::Matrix;
 
 use super::gguf::Gguf;
+use std::sync::Arc;
+
+use crate::nn::{
+    Compute, SelfMask,
+    frozen::{self, Rotary},
+};
 
 /// Hyper-parameters, from the `llama.*` metadata of a GGUF file.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -154,16 +162,51 @@ impl Positions {
     }
 }
 
+/// One block, packed.
+fn read_frozen(gguf: &mut Gguf, layer: usize, config: &LlamaConfig, compute: &Compute) -> Result<frozen::Block> {
+    let LlamaConfig { width, heads, kv_heads, rms_epsilon, .. } = *config;
+    let mut values = |part: &str| -> Result<(Vec<usize>, Vec<f32>)> {
+        let tensor = gguf.tensor(&format!("blk.{layer}.{part}.weight"), &Device::Cpu)?;
+        Ok((tensor.dims().to_vec(), tensor.flatten_all()?.to_vec1()?))
+    };
+    let pack = |weights: &[f32], input: usize| Matrix::pack(weights, weights.len() / input, input, compute.precision);
+    let linear = |matrix| frozen::Linear::packed(matrix, None, compute.isa);
+    let qkv = [values("attn_q")?.1, values("attn_k")?.1, values("attn_v")?.1].concat();
+    let (gate, up) = (values("ffn_gate")?, values("ffn_up")?.1);
+    let (hidden, head_width) = (gate.0[0], config.head_width());
+    let attention = frozen::AttentionSizes { heads, kv_heads, head_width };
+    if qkv.len() != attention.stacked() * width || up.len() != gate.1.len() {
+        bail!("block {layer}: expected projections of {attention:?} and a gate like its values");
+    }
+    Ok(frozen::Block {
+        isa: compute.isa,
+        norm1: frozen::Norm::Rms { gain: values("attn_norm")?.1, eps: rms_epsilon },
+        qkv: linear(pack(&qkv, width)),
+        attention,
+        out: linear(pack(&values("attn_output")?.1, width)),
+        norm2: frozen::Norm::Rms { gain: values("ffn_norm")?.1, eps: rms_epsilon },
+        mlp: frozen::Mlp::gated(gate.1, up, &values("ffn_down")?.1, hidden, compute),
+    })
+}
+
 /// The language model, without its output head.
 pub struct Llama {
     config: LlamaConfig,
     embeddings: Tensor, // [vocabulary, E]
-    blocks: Vec<Block>,
+    blocks: Blocks,
+}
+
+enum Blocks {
+    /// Differentiable, on any device.
+    Tensors(Vec<Block>),
+    /// Constant, packed, on the CPU.
+    Frozen(frozen::Stack),
 }
 
 impl Llama {
-    /// Reads the embeddings and the first `layers` blocks, dequantised to f32.
-    pub fn from_gguf(gguf: &mut Gguf, layers: usize, device: &Device) -> Result<Self> {
+    /// Reads the embeddings and the first `layers` blocks, dequantised.
+    pub fn from_gguf(gguf: &mut Gguf, layers: usize, compute: &Compute) -> Result<Self> {
+        let device = &compute.device;
         let config = LlamaConfig::from_gguf(gguf)?;
         if layers > config.layers {
             bail!("expected at least {layers} layers, the model has {}", config.layers);
@@ -171,7 +214,13 @@ impl Llama {
         Ok(Self {
             config,
             embeddings: gguf.tensor("token_embd.weight", device)?,
-            blocks: (0..layers).map(|i| Block::read(gguf, i, device)).collect::<Result<_>>()?,
+            blocks: match device {
+                Device::Cpu => {
+                    let blocks = (0..layers).map(|i| read_frozen(gguf, i, &config, compute)).collect::<Result<_>>()?;
+                    Blocks::Frozen(frozen::Stack::new(blocks, compute.precision))
+                }
+                _ => Blocks::Tensors((0..layers).map(|i| Block::read(gguf, i, device)).collect::<Result<_>>()?),
+            },
         })
     }
 
@@ -201,10 +250,18 @@ impl Llama {
         if length > self.config.context {
             bail!("expected at most {} tokens, got {length}", self.config.context);
         }
-        let positions = Positions::new(length, &self.config, embeddings.device())?;
         let mut states = vec![embeddings.clone()];
-        for block in &self.blocks {
-            states.push(block.forward(&states[states.len() - 1], &self.config, &positions)?);
+        match &self.blocks {
+            Blocks::Frozen(stack) => {
+                let rotary = Arc::new(Rotary::new(length, self.config.head_width(), self.config.rope_base));
+                stack.forward_tensor(embeddings.clone(), SelfMask::Causal, Some(rotary), Some(&mut states))?;
+            }
+            Blocks::Tensors(blocks) => {
+                let positions = Positions::new(length, &self.config, embeddings.device())?;
+                for block in blocks {
+                    states.push(block.forward(&states[states.len() - 1], &self.config, &positions)?);
+                }
+            }
         }
         Ok(states)
     }

@@ -1,10 +1,10 @@
 //! One vector for a phrase, from the states of a language model.
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Result, Tensor};
 use tokenizers::Tokenizer;
 
 use super::{gguf::Gguf, llama::Llama};
-use crate::nn::unit_rows;
+use crate::nn::{Compute, unit_rows};
 
 /// States in the middle say what the words are; late states at the end say what the phrase is about.
 const MEAN_LAYER: usize = 8;
@@ -21,8 +21,8 @@ pub struct PhraseEncoder {
 
 impl PhraseEncoder {
     /// Reads tokenizer and weights, dequantised.
-    pub fn from_gguf(gguf: &mut Gguf, device: &Device) -> Result<Self> {
-        Ok(Self { tokenizer: gguf.tokenizer()?, llama: Llama::from_gguf(gguf, LAST_LAYER, device)? })
+    pub fn from_gguf(gguf: &mut Gguf, compute: &Compute) -> Result<Self> {
+        Ok(Self { tokenizer: gguf.tokenizer()?, llama: Llama::from_gguf(gguf, LAST_LAYER, compute)? })
     }
 
     /// B non-empty phrases -> `[B, 2 E]`. The result for a phrase does not depend on the others.

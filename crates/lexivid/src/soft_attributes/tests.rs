@@ -4,6 +4,7 @@ use candle_core::{Device, Result, Tensor};
 use serde::Deserialize;
 
 use super::{gguf::Gguf, llama::Llama};
+use crate::nn::Compute;
 
 /// What transformers answers on the same GGUF; scripts/goldens/llama.py.
 #[derive(Deserialize)]
@@ -18,6 +19,10 @@ fn tiny() -> Result<(Gguf, Tiny)> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/llama_tiny.gguf");
     let golden = serde_json::from_str(include_str!("../../tests/goldens/llama_tiny.json")).expect("golden");
     Ok((Gguf::open(&path)?, golden))
+}
+
+fn exact() -> Compute {
+    Compute::exact().expect("instructions that this processor has")
 }
 
 fn worst_difference(got: &Tensor, expected: &[f32]) -> Result<f32> {
@@ -40,7 +45,7 @@ fn tokens_agree_with_the_tokenizers_library() -> Result<()> {
 #[test]
 fn states_of_a_padded_batch_agree_with_transformers() -> Result<()> {
     let (mut gguf, golden) = tiny()?;
-    let llama = Llama::from_gguf(&mut gguf, 3, &Device::Cpu)?;
+    let llama = Llama::from_gguf(&mut gguf, 3, &exact())?;
     let length = golden.tokens[..2].iter().map(Vec::len).max().unwrap_or(0);
     let padded: Vec<u32> = (golden.tokens[..2].iter())
         .flat_map(|row| row.iter().copied().chain(std::iter::repeat(0)).take(length).collect::<Vec<_>>())
@@ -61,7 +66,7 @@ fn states_of_a_padded_batch_agree_with_transformers() -> Result<()> {
 #[test]
 fn gradients_flow_to_the_input_embeddings() -> Result<()> {
     let (mut gguf, golden) = tiny()?;
-    let llama = Llama::from_gguf(&mut gguf, 3, &Device::Cpu)?;
+    let llama = Llama::from_gguf(&mut gguf, 3, &exact())?;
     let tokens = Tensor::new(&golden.tokens[0][..4], &Device::Cpu)?.unsqueeze(0)?;
     let input = candle_core::Var::from_tensor(&llama.embed(&tokens)?)?;
     let loss = |x: &Tensor| llama.hidden_states(x)?[3].sqr()?.sum_all();
@@ -83,8 +88,8 @@ fn gradients_flow_to_the_input_embeddings() -> Result<()> {
 #[test]
 fn too_long_an_input_and_too_many_layers_are_errors() -> Result<()> {
     let (mut gguf, _) = tiny()?;
-    assert!(Llama::from_gguf(&mut gguf, 4, &Device::Cpu).is_err());
-    let llama = Llama::from_gguf(&mut gguf, 1, &Device::Cpu)?;
+    assert!(Llama::from_gguf(&mut gguf, 4, &exact()).is_err());
+    let llama = Llama::from_gguf(&mut gguf, 1, &exact())?;
     let tokens = Tensor::zeros((1, 65), candle_core::DType::U32, &Device::Cpu)?;
     let message = llama.hidden_states(&llama.embed(&tokens)?).expect_err("65 of 64 tokens").to_string();
     assert!(message.contains("at most 64"), "{message}");

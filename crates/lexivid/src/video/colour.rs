@@ -69,7 +69,7 @@ impl Converter {
         scaler.run(frame, &mut self.planes)?;
 
         let (w, h) = (width as usize, height as usize);
-        rgb.clear();
+        // Not cleared: every byte is written below.
         rgb.resize(w * h * 3, 0);
         let row = |plane: usize, y: usize, bytes: usize| {
             let start = y * self.planes.stride(plane);

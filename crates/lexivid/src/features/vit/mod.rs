@@ -1,8 +1,9 @@
 //! The Vision Transformer (Dosovitskiy et al., arXiv 2010.11929) as CLIP and SigLIP use it.
 
 mod attention_pooling;
+mod patches;
 
-use crate::nn::{Encoder, EncoderConfig, LayerNorm, Linear, Scope, WeightsError};
+use crate::nn::{Encoder, EncoderConfig, LayerNorm, Linear, Scope, SelfMask, WeightsError};
 use attention_pooling::AttentionPooling;
 use candle_core::{Result, Tensor};
 
@@ -69,7 +70,7 @@ pub struct VitOutput {
 }
 
 /// An image tower.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Vit {
     config: VitConfig,
     patches: Linear,
@@ -141,11 +142,7 @@ impl Vit {
     pub fn forward(&self, pixels: &Tensor, keep_blocks: bool) -> Result<VitOutput> {
         let embedded = self.embed(pixels)?; // [B, S, W]
         let mut blocks = Vec::new();
-        let last = self.encoder.forward(embedded, None, |h| {
-            if keep_blocks {
-                blocks.push(h.clone());
-            }
-        })?;
+        let last = self.encoder.forward(embedded, SelfMask::None, keep_blocks.then_some(&mut blocks))?;
         let pooled = match &self.head {
             Head::ClassToken { projection } => projection.forward(&self.norm.forward(&last.narrow(1, 0, 1)?)?)?,
             Head::Attention(pooling) => pooling.forward(&self.norm.forward(&last)?)?,
@@ -155,19 +152,11 @@ impl Vit {
 
     /// The input of the first block: `[B, 3, H, W]` -> `[B, S, W]`.
     fn embed(&self, pixels: &Tensor) -> Result<Tensor> {
-        let batch = pixels.dim(0)?;
-        let (grid, patch) = (self.config.grid(), self.config.patch_size);
-        // A convolution whose stride is its size is one matrix product over cut-out patches.
-        let cut = pixels
-            .narrow(2, 0, grid * patch)?
-            .narrow(3, 0, grid * patch)?
-            .reshape((batch, 3, grid, patch, grid, patch))?
-            .permute((0, 2, 4, 1, 3, 5))? // [B, gh, gw, 3, P, P]
-            .reshape((batch, grid * grid, 3 * patch * patch))?;
-        let patches = self.patches.forward(&cut)?; // [B, N, W]
+        let (batch, width) = (pixels.dim(0)?, self.config.encoder.width);
+        let patches = patches::embed(pixels, &self.patches, self.config.grid(), self.config.patch_size)?; // [B, N, W]
         match &self.class {
             Some(class) => {
-                let token = class.embedding.broadcast_as((batch, 1, self.config.encoder.width))?;
+                let token = class.embedding.broadcast_as((batch, 1, width))?;
                 let tokens = Tensor::cat(&[&token, &patches], 1)?.broadcast_add(&self.positions)?;
                 class.norm.forward(&tokens)
             }
@@ -190,5 +179,5 @@ fn load_patches(scope: &Scope, config: &VitConfig) -> std::result::Result<Linear
         VitPooling::ClassToken { .. } => None,
         VitPooling::Attention => Some(scope.tensor("bias", &[width])?),
     };
-    Ok(Linear::new(&weight.reshape((width, inputs))?, bias)?)
+    Ok(Linear::new(&weight.reshape((width, inputs))?, bias, scope)?)
 }

@@ -6,13 +6,13 @@ mod config;
 #[cfg(test)]
 mod tests;
 
-use super::{About, Model, ModelError, fingerprint};
+use super::{About, Model, ModelError, fingerprint, store::Store};
 use crate::{
     features::{FrameFeatures, Vit},
     frames::{FramePixels, Preprocessing},
     label::{Label, prompts},
     label_embedding::{Calibration, LabelEmbedding, Origin, TextPooling, TextTransformer, Tokenizer},
-    nn::{Weights, l2_normalised},
+    nn::{Compute, Weights, l2_normalised},
     video_embedding::{VideoEmbedding, frame_mean},
 };
 use candle_core::{D, Device, Tensor};
@@ -41,13 +41,13 @@ impl DualEncoder {
     /// Reads `config.json`, `model.safetensors` (or its shards), `tokenizer.json`, `preprocessor_config.json`, and, where
     /// there are any, `tokenizer_config.json`, `lexivid.json` (a [`Calibration`]) and the card (`MODEL.md` or
     /// `README.md`). `name` is what the user calls the model.
-    pub fn load(name: &str, dir: &Path, device: &Device) -> Result<Self, ModelError> {
+    pub fn load(name: &str, dir: &Path, compute: &Compute) -> Result<Self, ModelError> {
         let config = parse_file(dir, "config.json", DualEncoderConfig::parse)?;
         let preprocessing = parse_file(dir, "preprocessor_config.json", |json| preprocessing(json, &config))?;
         let tokenizer = load_tokenizer(dir, &config)?;
         let pad_token = pad_token(dir, &tokenizer, &config)?;
 
-        let weights = Weights::open(dir, device)?;
+        let weights = Weights::open(dir, compute)?;
         let root = weights.root();
         let vision = Vit::load(&root, &config.vision)?;
         let text = TextTransformer::load(&root, &config.text)?;
@@ -73,8 +73,23 @@ impl DualEncoder {
         if config.family == Family::Siglip2 {
             caveats.push(format!("{name} takes pictures of any shape, but is given them stretched to a square"));
         }
-        let about = About { name: name.into(), fingerprint: fingerprint::of(dir)?, card: card(dir), caveats };
-        Ok(Self { about, preprocessing, vision, text, tokenizer, pad_token, calibration, device: device.clone() })
+        let about = About {
+            name: name.into(),
+            fingerprint: fingerprint::of(dir, &Store::from_env()?.known_digests())?,
+            precision: compute.precision,
+            card: card(dir),
+            caveats,
+        };
+        Ok(Self {
+            about,
+            preprocessing,
+            vision,
+            text,
+            tokenizer,
+            pad_token,
+            calibration,
+            device: compute.device.clone(),
+        })
     }
 
     /// Sentences -> normalised text embeddings `[D]`, one each, in order.

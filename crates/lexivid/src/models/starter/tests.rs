@@ -7,7 +7,8 @@ use serde::Deserialize;
 use super::*;
 use crate::models::store::{FileState, Store};
 
-static STARTER: LazyLock<Starter> = LazyLock::new(|| load(&directory()).unwrap_or_else(|e| panic!("{e}")));
+static STARTER: LazyLock<Starter> =
+    LazyLock::new(|| load(&directory(), &Compute::exact().unwrap()).unwrap_or_else(|e| panic!("{e}")));
 
 fn directory() -> PathBuf {
     Store::from_env()
@@ -77,7 +78,7 @@ fn language_model_agrees_with_transformers_on_the_same_file() {
         assert_eq!(tokenizer.encode(text.as_str(), false).expect("tokenizes").get_ids(), expected, "{text:?}");
     }
     // In one batch, so the shorter texts are padded.
-    let encoder = PhraseEncoder::from_gguf(&mut gguf, &Device::Cpu).expect("loads");
+    let encoder = PhraseEncoder::from_gguf(&mut gguf, &Compute::exact().unwrap()).expect("loads");
     let got = encoder.encode(&golden.texts[..3]).and_then(|x| x.to_vec2::<f32>()).expect("encodes");
     for (text, got) in got.iter().enumerate() {
         let expected: Vec<f32> =
@@ -147,7 +148,7 @@ fn is_as_it_was_assembled() {
 #[test]
 fn another_layout_is_refused() {
     let dir = tempfile::tempdir().expect("temporary directory");
-    let refusal = || load(dir.path()).err().expect("refused").to_string();
+    let refusal = || load(dir.path(), &Compute::exact().unwrap()).err().expect("refused").to_string();
     assert!(refusal().contains("got nothing"), "{}", refusal());
     Manifest::write(dir.path(), VERSION + 1).expect("writes");
     assert!(refusal().contains(&format!("got layout {}", VERSION + 1)), "{}", refusal());

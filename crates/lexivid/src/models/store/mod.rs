@@ -13,6 +13,7 @@ mod tests;
 use super::{
     ModelError, SUPPORTED,
     digest::{git_blob_of, sha256_of},
+    known_digests::KnownDigests,
     manifest::Manifest,
     model_type, starter,
 };
@@ -115,6 +116,11 @@ impl Store {
     /// The file in which label embeddings are kept between runs.
     pub fn label_database(&self) -> PathBuf {
         self.home.join("labels.sqlite")
+    }
+
+    /// What is known of the contents of large files without reading them.
+    pub(super) fn known_digests(&self) -> KnownDigests {
+        KnownDigests::new(self.home.join("digests.json"))
     }
 
     /// The directory of an assembled model, whether it is there or not.

@@ -133,7 +133,7 @@ fn a_pulled_model_can_be_found_listed_verified_and_loaded() {
     let checks = store.verify(NAME).unwrap();
     assert_eq!(checks.len(), 8);
     assert!(checks.iter().all(|c| c.state == FileState::Ok), "{checks:?}");
-    crate::models::DualEncoder::load(NAME, &dir, &candle_core::Device::Cpu).unwrap();
+    crate::models::DualEncoder::load(NAME, &dir, &crate::nn::Compute::exact().unwrap()).unwrap();
 }
 
 #[test]

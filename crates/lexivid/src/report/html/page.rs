@@ -237,7 +237,7 @@ fn facts(c: &Classification, precision: Precision) -> Vec<String> {
 }
 
 fn settings(c: &Classification) -> Vec<(&'static str, String)> {
-    let Settings { window, hop, frames_per_window, pool, threshold, shots } = &c.settings;
+    let Settings { window, hop, frames_per_window, pool, threshold, shots, dedup } = &c.settings;
     let windows = match (window, hop) {
         (Some(window), Some(hop)) => format!("{window} s, one every {hop} s"),
         (Some(window), None) => format!("{window} s"),
@@ -255,6 +255,10 @@ fn settings(c: &Classification) -> Vec<(&'static str, String)> {
         ("Pooling of windows", pool.clone()),
         ("Present from", two_digits(*threshold)),
         ("Windows cross cuts", if *shots { "no" } else { "yes" }.into()),
+        (
+            "Frames that repeat the one before",
+            if *dedup { format!("{}, their embeddings reused", c.frames_reused) } else { "looked at".into() },
+        ),
         ("Media", format!("{} in {format}{}", c.video.codec, rate.unwrap_or_default())),
     ]
 }

@@ -1,0 +1,91 @@
+use super::{
+    Volume, Window,
+    gather::{Gather, Input, line_len},
+    number::{Factor, Number},
+};
+use crate::{
+    Epilogue, Isa, Matrix, Out, Values,
+    matmul::{Plan, Task, share_out},
+    matrix::Weights,
+    operand::blocks,
+    product::{BLOCK, TILE},
+    scratch::{Cut, SCRATCH},
+};
+
+/// A convolution of all channels with each other, as an implicit product: what the kernel sees at a block of outputs is gathered as the left
+/// operand while it fits the second cache, and multiplied there.
+///
+/// A kernel of one tap with stride 1 is better done by [`crate::matmul`], where the operand is there already.
+#[derive(Debug, Clone)]
+pub struct Convolution {
+    weights: Matrix,
+    window: Window,
+    channels: usize,
+}
+
+impl Convolution {
+    /// From weights `[C_out, K]`, K = `[T, H, W, C_in]` of the kernel, in f32 or bf16.
+    ///
+    /// # Panics
+    /// If K is not the window's times a number of channels, or for int8.
+    pub fn new(weights: Matrix, window: Window) -> Self {
+        let (width, taps) = (weights.width(), window.taps());
+        assert!(taps > 0 && width % taps == 0, "weights of {taps} taps times channels, got {width} values a column");
+        assert!(!matches!(weights.panels, Weights::Int8 { .. }), "weights in f32 or bf16, got int8");
+        Self { weights, window, channels: width / taps }
+    }
+
+    /// How it goes over its input.
+    pub fn window(&self) -> &Window {
+        &self.window
+    }
+
+    /// C_out.
+    pub fn channels(&self) -> usize {
+        self.weights.columns()
+    }
+
+    /// `epilogue(x * weights)`, `[N, T, H, W, C_out]`, to `out`; T, H, W are [`Window::output`] of the input's.
+    ///
+    /// Error as of [`crate::matmul`]. An output depends only on what the kernel sees there.
+    ///
+    /// # Panics
+    /// If shapes do not fit.
+    pub fn run(&self, isa: Isa, x: &Volume, epilogue: &Epilogue, out: Out) {
+        x.check();
+        assert_eq!(x.channels, self.channels, "channels of the input");
+        if let Some(bias) = epilogue.bias {
+            assert_eq!(bias.len(), self.channels(), "values of the bias");
+        }
+        let axes = &self.window.axes(x.size);
+        let [t, h, w] = axes.map(|axis| axis.output);
+        let shape = (x.batch * t * h * w, self.channels());
+        let channels = self.channels;
+        out.fill(isa, shape, |sink| {
+            let plan = Plan { isa, shape, width: self.weights.width(), epilogue, quantised: None, sink };
+            match (x.values, &self.weights.panels) {
+                (Values::F32(x), Weights::F32(b)) => convolve(&plan, Input { x, axes, channels }, b),
+                (Values::F32(x), Weights::Bf16(b)) => convolve(&plan, Input { x, axes, channels }, b),
+                (Values::Bf16(x), Weights::F32(b)) => convolve(&plan, Input { x, axes, channels }, b),
+                (Values::Bf16(x), Weights::Bf16(b)) => convolve(&plan, Input { x, axes, channels }, b),
+                (_, Weights::Int8 { .. }) => unreachable!("refused by `new`"),
+            }
+        });
+    }
+}
+
+fn convolve<X: Number, T: Factor>(plan: &Plan, input: Input<X>, b: &[T]) {
+    let width = plan.width;
+    let row_of_tiles = TILE * T::ROW * blocks::<T>(width);
+    share_out::<T>(plan, |rows, columns| {
+        let tiles_len = rows.len().next_multiple_of(BLOCK) / TILE * row_of_tiles;
+        SCRATCH.with_borrow_mut(|scratch| {
+            scratch.resize(Cut::bytes::<T>(tiles_len) + Cut::bytes::<T>(line_len::<T>(width)));
+            let mut cut = Cut(scratch);
+            let (tiles, line) = (cut.off::<T>(tiles_len), cut.off::<T>(line_len::<T>(width)));
+            let filled = &mut tiles[..rows.len().div_ceil(TILE) * row_of_tiles];
+            plan.isa.run(Gather { input, outputs: rows.clone(), tiles: filled, line });
+            plan.isa.run(Task { plan, a: tiles, origin: rows.start, b, rows, columns });
+        });
+    });
+}

@@ -1,0 +1,15 @@
+//! Convolutions over time, height and width, channels last; one over height and width alone has T = 1.
+
+mod average_pool;
+mod dense;
+mod depthwise;
+mod gather;
+mod number;
+mod volume;
+mod window;
+
+pub use average_pool::average_pool;
+pub use dense::Convolution;
+pub use depthwise::Depthwise;
+pub use volume::Volume;
+pub use window::{Padding, Window};

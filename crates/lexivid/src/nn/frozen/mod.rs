@@ -1,0 +1,26 @@
+//! Frozen transformer blocks on the CPU, on `lexivid-kernels`: weights packed once, the residual stream in f32, everything
+//! between two products in the layout and precision that the next one wants.
+//!
+//! Gradients pass through to the input ([`op`]); weights are constants and get none.
+
+mod block;
+mod gradient;
+mod linear;
+mod norm;
+mod op;
+mod rotary;
+mod stack;
+
+pub use block::{AttentionSizes, Block, Mlp};
+pub use linear::Linear;
+pub use norm::Norm;
+pub use rotary::Rotary;
+pub use stack::Stack;
+
+use candle_core::{Result, Tensor};
+use std::sync::Arc;
+
+/// `linear` of `[.., in]`, with a gradient for `x`.
+pub(super) fn track_linear(linear: &Arc<Linear>, x: &Tensor) -> Result<Tensor> {
+    x.contiguous()?.apply_op1(op::LinearOp(linear.clone()))
+}
