@@ -76,7 +76,7 @@ pub fn attention(isa: Isa, sizes: &Attention, q: Heads, k: Heads, v: Heads, out:
     let &Attention { batch, queries, keys, heads, kv_heads, head_width, mask, .. } = sizes;
     assert!(queries > 0 && keys > 0 && heads > 0 && head_width > 0, "something to attend to, got {sizes:?}");
     assert!(sizes.scale > 0.0, "a positive scale, got {}", sizes.scale);
-    assert!(kv_heads > 0 && heads % kv_heads == 0, "{heads} heads to share {kv_heads} heads of keys");
+    assert!(kv_heads > 0 && heads.is_multiple_of(kv_heads), "{heads} heads to share {kv_heads} heads of keys");
     q.check(batch * queries, heads * head_width);
     k.check(batch * keys, kv_heads * head_width);
     v.check(batch * keys, kv_heads * head_width);
@@ -190,25 +190,26 @@ impl<T: Multiplied> Kernel for Head<'_, T> {
         // SAFETY: there is such an `Isa` only where AMX is present or emulated.
         #[cfg(target_arch = "x86_64")]
         let _tiles = self.isa.has_tiles().then(|| unsafe { crate::amx::Tiles::configure() });
-        SCRATCH.with_borrow_mut(|scratch| {
-            scratch.resize(bytes);
-            let mut cut = Cut(scratch);
-            let (k, v, q) = (cut.off::<T>(k_len), cut.off::<T>(v_len), cut.off::<T>(q_len));
-            let weights = cut.off::<T>(BLOCK * padded);
-            let scores = cut.off::<f32>(BLOCK * padded);
-            let (row, next) = (cut.off::<T>(d), cut.off::<T>(d));
-            pack_keys(s, self.rows_of(self.k, keys, kv_head), keys, d, k, row);
-            pack_values(s, self.rows_of(self.v, keys, kv_head), keys, d, v, [row, next]);
-            let queries_of_head = self.rows_of(self.q, queries, self.head);
-            for first in (0..queries).step_by(BLOCK) {
-                let rows = BLOCK.min(queries - first);
-                q.fill(T::zeroed());
-                for r in 0..rows {
-                    put_row(q, r, d, queries_of_head.row(s, first + r, row));
-                }
-                self.mix(s, first, rows, q, k, v, scores, weights, padded);
+        // Not `with_borrow_mut`: a closure that is not inlined is not compiled for the instruction set.
+        let mut scratch = SCRATCH.take();
+        scratch.resize(bytes);
+        let mut cut = Cut(&mut scratch);
+        let (k, v, q) = (cut.off::<T>(k_len), cut.off::<T>(v_len), cut.off::<T>(q_len));
+        let weights = cut.off::<T>(BLOCK * padded);
+        let scores = cut.off::<f32>(BLOCK * padded);
+        let (row, next) = (cut.off::<T>(d), cut.off::<T>(d));
+        pack_keys(s, self.rows_of(self.k, keys, kv_head), keys, d, k, row);
+        pack_values(s, self.rows_of(self.v, keys, kv_head), keys, d, v, [row, next]);
+        let queries_of_head = self.rows_of(self.q, queries, self.head);
+        for first in (0..queries).step_by(BLOCK) {
+            let rows = BLOCK.min(queries - first);
+            q.fill(T::zeroed());
+            for r in 0..rows {
+                put_row(q, r, d, queries_of_head.row(s, first + r, row));
             }
-        });
+            self.mix(s, first, rows, q, k, v, scores, weights, padded);
+        }
+        SCRATCH.set(scratch);
     }
 }
 
@@ -323,7 +324,7 @@ impl<T: Multiplied> Head<'_, T> {
         let column = self.head * d + from;
         // SAFETY: the caller's.
         unsafe {
-            if d % LANES == 0 {
+            if d.is_multiple_of(LANES) {
                 self.writer.write(s, row, column, x);
             } else {
                 let mut lanes = [0.0; LANES];

@@ -111,17 +111,19 @@ impl Isa {
 
     /// Runs a kernel with these instructions.
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
-        match self.0 {
-            Path::Portable => kernel.run(Portable),
-            // SAFETY of all: `all` asked the processor before there was such an `Isa`.
-            #[cfg(target_arch = "aarch64")]
-            Path::Neon => unsafe { run_neon(kernel) },
-            #[cfg(target_arch = "x86_64")]
-            Path::Avx2 => unsafe { run_avx2(kernel) },
-            #[cfg(target_arch = "x86_64")]
-            Path::Avx512 => unsafe { run_avx512(kernel) },
-            #[cfg(target_arch = "x86_64")]
-            Path::Avx512Bf16 | Path::Amx => unsafe { run_avx512_bf16(kernel) },
+        // SAFETY: `all` asked the processor before there was such an `Isa`.
+        unsafe {
+            match self.0 {
+                Path::Portable => kernel.run(Portable),
+                #[cfg(target_arch = "aarch64")]
+                Path::Neon => run_neon(kernel),
+                #[cfg(target_arch = "x86_64")]
+                Path::Avx2 => run_avx2(kernel),
+                #[cfg(target_arch = "x86_64")]
+                Path::Avx512 => run_avx512(kernel),
+                #[cfg(target_arch = "x86_64")]
+                Path::Avx512Bf16 | Path::Amx => run_avx512_bf16(kernel),
+            }
         }
     }
 }

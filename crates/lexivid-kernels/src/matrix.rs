@@ -57,9 +57,9 @@ impl Matrix {
     /// As [`Matrix::pack`], and if `columns` is no such multiple.
     pub fn pack_gated(gate: &[f32], up: &[f32], columns: usize, width: usize, precision: Precision) -> Self {
         assert!(gate.len() == columns * width && up.len() == gate.len(), "two times weights [{columns}, {width}]");
-        assert!(columns % TILE == 0, "gated columns: expected a multiple of {TILE}, got {columns}");
+        assert!(columns.is_multiple_of(TILE), "gated columns: expected a multiple of {TILE}, got {columns}");
         Self::pack_with(2 * columns, width, precision, |column, k| {
-            let from = if column / TILE % 2 == 0 { gate } else { up };
+            let from = if (column / TILE).is_multiple_of(2) { gate } else { up };
             from[(column / (2 * TILE) * TILE + column % TILE) * width + k]
         })
     }

@@ -23,7 +23,7 @@ pub fn layer_norm(isa: Isa, x: &[f32], gain: &[f32], bias: &[f32], eps: f32, out
 pub fn layer_norm_rows(isa: Isa, x: &mut [f32], gain: &[f32], bias: &[f32], eps: f32) {
     let width = gain.len();
     assert_eq!(width, bias.len(), "values of gain and bias");
-    assert!(width > 0 && x.len() % width == 0, "rows of {width} values, got {} values", x.len());
+    assert!(width > 0 && x.len().is_multiple_of(width), "rows of {width} values, got {} values", x.len());
     x.par_chunks_mut(TILE * width).with_min_len(2).for_each(|x| isa.run(InPlace { x, gain, bias, eps }));
 }
 
@@ -35,7 +35,7 @@ pub fn rms_norm(isa: Isa, x: &[f32], gain: &[f32], eps: f32, out: &mut Operand) 
 
 fn normalise(isa: Isa, x: &[f32], gain: &[f32], bias: Option<&[f32]>, eps: f32, out: &mut Operand) {
     let width = gain.len();
-    assert!(width > 0 && x.len() % width == 0, "rows of {width} values, got {} values", x.len());
+    assert!(width > 0 && x.len().is_multiple_of(width), "rows of {width} values, got {} values", x.len());
     let rows = x.len() / width;
     let writer = out.begin(rows, width);
     x.par_chunks(TILE * width)

@@ -74,7 +74,7 @@ impl Operand {
     /// # Panics
     /// If `width` is 0, or `x` not a number of whole rows.
     pub fn fill(&mut self, isa: Isa, x: &[f32], width: usize) {
-        assert!(width > 0 && x.len() % width == 0, "rows of {width} values, got {} values", x.len());
+        assert!(width > 0 && x.len().is_multiple_of(width), "rows of {width} values, got {} values", x.len());
         self.write_rows(isa, x.len() / width, width, |row, to| to.copy_from_slice(&x[row * width..][..width]));
     }
 
@@ -142,7 +142,7 @@ pub(crate) fn blocks<T: Element>(width: usize) -> usize {
 
 fn begin_tiles<T: Element>(tiles: &mut Aligned<T>, rows: usize, width: usize) -> Shared<'_, T> {
     tiles.resize(rows.next_multiple_of(BLOCK) * blocks::<T>(width) * T::ROW);
-    if width % T::ROW != 0 {
+    if !width.is_multiple_of(T::ROW) {
         tiles.fill(T::zeroed()); // the padding along K is multiplied
     }
     Shared::new(tiles)
@@ -165,28 +165,28 @@ impl Writer<'_> {
     /// No other task writes these.
     #[inline(always)]
     pub unsafe fn write<S: Simd>(self, s: S, row: usize, column: usize, x: S::F) {
-        // SAFETY of all: the caller's.
-        match self {
-            Writer::F32(tiles, blocks) => {
-                let at = address::<f32>(row, column, blocks);
-                let to = unsafe { tiles.part(at..at + LANES) };
-                s.store(x, to.try_into().expect("sixteen"));
-            }
-            Writer::Bf16(tiles, blocks) => {
-                let at = address::<bf16>(row, column, blocks);
-                let to = unsafe { tiles.part(at..at + LANES) };
-                s.store_bf16(x, to.try_into().expect("sixteen"));
-            }
-            Writer::Staged(rows, width) => {
-                let at = row * width + column;
-                let to = unsafe { rows.part(at..at + LANES) };
-                s.store_bf16(x, to.try_into().expect("sixteen"));
+        // SAFETY: the caller's.
+        unsafe {
+            match self {
+                Writer::F32(tiles, blocks) => {
+                    let at = address::<f32>(row, column, blocks);
+                    let to = tiles.part(at..at + LANES);
+                    s.store(x, to.try_into().expect("sixteen"));
+                }
+                Writer::Bf16(tiles, blocks) => {
+                    let at = address::<bf16>(row, column, blocks);
+                    let to = tiles.part(at..at + LANES);
+                    s.store_bf16(x, to.try_into().expect("sixteen"));
+                }
+                Writer::Staged(rows, width) => {
+                    let at = row * width + column;
+                    let to = rows.part(at..at + LANES);
+                    s.store_bf16(x, to.try_into().expect("sixteen"));
+                }
             }
         }
     }
-}
 
-impl Writer<'_> {
     /// Writes columns `column ..` of `row`, wherever they begin.
     ///
     /// # Safety
@@ -194,7 +194,7 @@ impl Writer<'_> {
     pub unsafe fn write_part(self, row: usize, column: usize, x: &[f32]) {
         for (i, &x) in x.iter().enumerate() {
             let column = column + i;
-            // SAFETY of all: the caller's.
+            // SAFETY: the caller's.
             unsafe {
                 match self {
                     Writer::F32(tiles, blocks) => {

@@ -202,6 +202,7 @@ fn on_vectors<S: Simd, T: Step>(s: S, a: [&[T]; 2], b: Panels<T::Weight>, rows: 
 ///
 /// Plain loops, because closures (`map`, `from_fn`) are not always inlined, and then not compiled for the instruction set.
 #[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "sums are indexed as in the loop that fills them")]
 fn register_block<S: Simd, T: Step, const ROWS: usize, const PANELS: usize>(
     s: S,
     tiles: &[T],

@@ -12,14 +12,7 @@ pub fn activate(isa: Isa, x: &[f32], width: usize, activation: Activation, out: 
 }
 
 /// `activation'(x) * dy`, all `[M, width]`, into the left operand of a product.
-pub fn activation_gradient(
-    isa: Isa,
-    x: &[f32],
-    dy: &[f32],
-    width: usize,
-    activation: Activation,
-    out: &mut Operand,
-) {
+pub fn activation_gradient(isa: Isa, x: &[f32], dy: &[f32], width: usize, activation: Activation, out: &mut Operand) {
     rows(isa, x, Some((dy, width)), width, width, out, Function::Activation(activation));
 }
 
@@ -143,7 +136,7 @@ fn slope<S: Simd>(s: S, activation: Activation, x: S::F) -> S::F {
         }
         Activation::GeluTanh => {
             // x sigmoid(v), v = 2 sqrt(2 / pi) (x + 0.044715 x^3)
-            const TWICE_SQRT_2_OVER_PI: f32 = 1.595_769_1;
+            const TWICE_SQRT_2_OVER_PI: f32 = 1.595_769;
             let square = s.mul(x, x);
             let v = s.mul(s.splat(TWICE_SQRT_2_OVER_PI), s.mul_add(s.mul(square, s.splat(0.044_715)), x, x));
             let dv = s.mul(s.splat(TWICE_SQRT_2_OVER_PI), s.mul_add(square, s.splat(3.0 * 0.044_715), one));

@@ -60,7 +60,7 @@ pub(crate) fn gelu<S: Simd>(s: S, x: S::F) -> S::F {
 /// The tanh approximation of [`gelu`]: x / (1 + e^(-2 u)), u = sqrt(2 / pi) (x + 0.044715 x^3), with the same error.
 #[inline(always)]
 pub(crate) fn gelu_tanh<S: Simd>(s: S, x: S::F) -> S::F {
-    const TWICE_SQRT_2_OVER_PI: f32 = 1.595_769_1;
+    const TWICE_SQRT_2_OVER_PI: f32 = 1.595_769;
     let cubic = s.mul_add(s.mul(s.mul(x, x), s.splat(0.044_715)), x, x);
     s.mul(x, sigmoid(s, s.mul(cubic, s.splat(TWICE_SQRT_2_OVER_PI))))
 }
