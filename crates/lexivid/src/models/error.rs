@@ -29,6 +29,9 @@ pub enum ModelError {
         /// The name as given.
         name: String,
     },
+    /// The instructions that `LEXIVID_ISA` asks for are not to be had.
+    #[error("LEXIVID_ISA: {0}")]
+    Isa(#[from] lexivid_kernels::UnknownIsa),
     /// A file of the model is missing or not as expected.
     #[error("{path}: {reason}", path = .path.display())]
     BadFile {
