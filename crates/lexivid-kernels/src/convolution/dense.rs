@@ -77,14 +77,15 @@ impl Convolution {
 fn convolve<X: Number, T: Factor>(plan: &Plan, input: Input<X>, b: &[T]) {
     let width = plan.width;
     let row_of_tiles = TILE * T::ROW * blocks::<T>(width);
+    let lines_len = TILE * line_len::<T>(width);
     share_out::<T>(plan, |rows, columns| {
         let tiles_len = rows.len().next_multiple_of(BLOCK) / TILE * row_of_tiles;
         SCRATCH.with_borrow_mut(|scratch| {
-            scratch.resize(Cut::bytes::<T>(tiles_len) + Cut::bytes::<T>(line_len::<T>(width)));
+            scratch.resize(Cut::bytes::<T>(tiles_len) + Cut::bytes::<T>(lines_len));
             let mut cut = Cut(scratch);
-            let (tiles, line) = (cut.off::<T>(tiles_len), cut.off::<T>(line_len::<T>(width)));
+            let (tiles, lines) = (cut.off::<T>(tiles_len), cut.off::<T>(lines_len));
             let filled = &mut tiles[..rows.len().div_ceil(TILE) * row_of_tiles];
-            plan.isa.run(Gather { input, outputs: rows.clone(), tiles: filled, line });
+            plan.isa.run(Gather { input, outputs: rows.clone(), tiles: filled, lines });
             plan.isa.run(Task { plan, a: tiles, origin: rows.start, b, rows, columns });
         });
     });

@@ -119,6 +119,8 @@ impl<X: Number> Kernel for Lines<'_, X> {
 
 impl<X: Number> Lines<'_, X> {
     /// `P` outputs of a line, from `x` on, which see the same taps. Returns P.
+    // Indices, because adapters of arrays would keep the sums in memory.
+    #[allow(clippy::needless_range_loop)]
     #[inline(always)]
     fn outputs<S: Simd, const P: usize>(&self, s: S, line: usize, x: usize) -> usize {
         let Self { layer, input, activation, sink, .. } = self;
@@ -127,42 +129,58 @@ impl<X: Number> Lines<'_, X> {
         let (times, lines, columns) = (along_t.taps(t), along_y.taps(y), along_x.taps(x));
         let (channels, padded) = (layer.channels, layer.bias.len());
         let step = along_x.stride * channels; // from one output to the next
+        let seen = columns.len().saturating_sub(1) * channels + (P - 1) * step; // from the first to the last value, less one
         for channel in (0..channels).step_by(LANES) {
+            let width = LANES.min(channels - channel);
             let mut sums = [s.load(lanes(&layer.bias, channel)); P];
             for tap_t in times.clone() {
                 for tap_y in lines.clone() {
-                    let from = input.line(
+                    if columns.is_empty() {
+                        continue;
+                    }
+                    let start = input.line(
                         item,
                         t * along_t.stride + tap_t - along_t.before,
                         y * along_y.stride + tap_y - along_y.before,
-                    );
-                    let first_tap = (tap_t * along_y.kernel + tap_y) * along_x.kernel;
-                    for tap_x in columns.clone() {
-                        let weight = s.load(lanes(&layer.weights, (first_tap + tap_x) * padded + channel));
-                        let column = x * along_x.stride + tap_x - along_x.before;
-                        let from = &input.x[from + column * channels + channel..];
-                        if channel + LANES <= channels {
-                            for (p, sum) in sums.iter_mut().enumerate() {
-                                *sum = s.mul_add(X::load(s, lanes(from, p * step)), weight, *sum);
-                            }
-                        } else {
-                            for (p, sum) in sums.iter_mut().enumerate() {
-                                let values = X::load_part(s, &from[p * step..][..channels - channel]);
-                                *sum = s.mul_add(values, weight, *sum);
-                            }
+                    ) + (x * along_x.stride + columns.start - along_x.before) * channels
+                        + channel;
+                    let from = &input.x[start..][..seen + width];
+                    let first_tap = (tap_t * along_y.kernel + tap_y) * along_x.kernel + columns.start;
+                    for tap in 0..columns.len() {
+                        let weight = s.load(lanes(&layer.weights, (first_tap + tap) * padded + channel));
+                        for p in 0..P {
+                            let at = tap * channels + p * step;
+                            let values = if width == LANES {
+                                // SAFETY: `at` is at most `seen`, and `from` goes sixteen beyond that.
+                                X::load(s, lanes(unsafe { from.get_unchecked(at..at + LANES) }, 0))
+                            } else {
+                                X::load_part(s, &from[at..at + width])
+                            };
+                            sums[p] = s.mul_add(values, weight, sums[p]);
                         }
                     }
                 }
             }
-            if let Some(activation) = activation {
-                for sum in &mut sums {
-                    *sum = activation.apply(s, *sum);
+            match activation {
+                Some(Activation::Relu6) => {
+                    for p in 0..P {
+                        sums[p] = Activation::Relu6.apply(s, sums[p]);
+                    }
                 }
+                Some(activation) => {
+                    // A copy, so that it is this that lies in memory, not the sums.
+                    let mut values = sums;
+                    for value in &mut values {
+                        *value = activation.apply(s, *value);
+                    }
+                    sums = values;
+                }
+                None => {}
             }
-            for (p, sum) in sums.into_iter().enumerate() {
-                let row = line * along_x.output + x + p;
+            let row = line * along_x.output + x;
+            for p in 0..P {
                 // SAFETY: a line is written by one task.
-                unsafe { put_lanes(s, sum, (row, channel), channels, *sink) };
+                unsafe { put_lanes(s, sums[p], (row + p, channel), channels, *sink) };
             }
         }
         P

@@ -28,20 +28,6 @@ impl<X> Input<'_, X> {
         [picture / t.output, picture % t.output, y, x]
     }
 
-    /// The place after `place`.
-    #[inline(always)]
-    fn next(&self, [item, t, y, x]: [usize; 4]) -> [usize; 4] {
-        if x + 1 < self.axes[2].output {
-            [item, t, y, x + 1]
-        } else if y + 1 < self.axes[1].output {
-            [item, t, y + 1, 0]
-        } else if t + 1 < self.axes[0].output {
-            [item, t + 1, 0, 0]
-        } else {
-            [item + 1, 0, 0, 0]
-        }
-    }
-
     /// Where line y of frame t of an item begins.
     #[inline(always)]
     pub fn line(&self, item: usize, t: usize, y: usize) -> usize {
@@ -57,13 +43,13 @@ pub(super) struct Gather<'a, X, T> {
     pub outputs: Range<usize>,
     /// `[outputs / 16][K / ROW][16][ROW]`.
     pub tiles: &'a mut [T],
-    /// For one row: [`line_len`] values.
-    pub line: &'a mut [T],
+    /// For sixteen rows: `[16, line_len]`.
+    pub lines: &'a mut [T],
 }
 
-/// Values of a row padded to whole tiles, and sixteen that the last copy may write too much.
+/// Values of a row padded to whole tiles, and one more tile row for what the last copy may write too much.
 pub(super) fn line_len<T: Factor>(width: usize) -> usize {
-    blocks::<T>(width) * T::ROW + LANES
+    (blocks::<T>(width) + 1) * T::ROW
 }
 
 impl<X: Number, T: Factor> Kernel for Gather<'_, X, T> {
@@ -71,62 +57,87 @@ impl<X: Number, T: Factor> Kernel for Gather<'_, X, T> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { input, outputs, tiles, line } = self;
+        let Self { input, outputs, tiles, lines } = self;
         let row_of_tiles = tiles.len() / outputs.len().div_ceil(TILE);
-        let mut place = input.place(outputs.start);
-        for row in 0..outputs.len() {
-            let first = row % TILE * T::ROW;
-            let tiles = &mut tiles[row / TILE * row_of_tiles..][..row_of_tiles][first..];
+        let line_len = lines.len() / TILE;
+        let mut row = 0;
+        while row < outputs.len() {
+            // Of one line of the output, and of one row of tiles.
+            let place = input.place(outputs.start + row);
+            let count = (input.axes[2].output - place[3]).min(TILE - row % TILE).min(outputs.len() - row);
+            let tiles = &mut tiles[row / TILE * row_of_tiles..][..row_of_tiles][row % TILE * T::ROW..];
             // Sixteen channels at a time never straddle two tiles: straight to their place.
             if input.channels % LANES == 0 {
-                gather_row::<S, X, T, true>(s, input, place, tiles);
+                gather_rows::<S, X, T, true>(s, input, place, count, tiles, T::ROW);
             } else {
-                gather_row::<S, X, T, false>(s, input, place, line);
-                for (tile, values) in tiles.chunks_mut(TILE * T::ROW).zip(line.chunks_exact(T::ROW)) {
-                    tile[..T::ROW].copy_from_slice(values);
+                gather_rows::<S, X, T, false>(s, input, place, count, lines, line_len);
+                for (block, tile) in tiles.chunks_mut(TILE * T::ROW).enumerate() {
+                    for (to, line) in tile.chunks_exact_mut(T::ROW).zip(lines.chunks_exact(line_len)).take(count) {
+                        to.copy_from_slice(&line[block * T::ROW..][..T::ROW]);
+                    }
                 }
             }
-            place = input.next(place);
+            row += count;
         }
     }
 }
 
-/// What one output sees: to a row of tiles from its first value on, or (`TILED` = false) one value after the other.
+/// What `count` outputs of one line see, each row `step` values after the one before: to a row of tiles, or (`TILED` = false) one value after the
+/// other.
 #[inline(always)]
-fn gather_row<S: Simd, X: Number, T: Factor, const TILED: bool>(
+fn gather_rows<S: Simd, X: Number, T: Factor, const TILED: bool>(
     s: S,
     input: Input<X>,
     [item, t, y, x]: [usize; 4],
+    count: usize,
     to: &mut [T],
+    step: usize,
 ) {
     let [along_t, along_y, along_x] = input.axes;
-    let (times, lines, columns) = (along_t.taps(t), along_y.taps(y), along_x.taps(x));
+    let (times, lines) = (along_t.taps(t), along_y.taps(y));
     let run = along_x.kernel * input.channels;
     let mut k = 0;
     for tap_t in 0..along_t.kernel {
         for tap_y in 0..along_y.kernel {
-            if times.contains(&tap_t) && lines.contains(&tap_y) && !columns.is_empty() {
+            if times.contains(&tap_t) && lines.contains(&tap_y) {
                 let line = input.line(
                     item,
                     t * along_t.stride + tap_t - along_t.before,
                     y * along_y.stride + tap_y - along_y.before,
                 );
-                let column = x * along_x.stride + columns.start - along_x.before;
-                let (start, end) = (columns.start * input.channels, columns.end * input.channels);
-                let from = &input.x[line + column * input.channels..];
-                put_zeros::<S, T, TILED>(s, to, k..k + start);
-                put_run::<S, X, T, TILED>(s, from, to, k + start..k + end);
-                put_zeros::<S, T, TILED>(s, to, k + end..k + run);
+                for i in 0..count {
+                    let (to, columns) = (&mut to[i * step..], along_x.taps(x + i));
+                    let (start, end) = (columns.start * input.channels, columns.end * input.channels);
+                    if start > 0 {
+                        put_zeros::<S, T, TILED>(s, to, k..k + start);
+                    }
+                    if start < end {
+                        let column = (x + i) * along_x.stride + columns.start - along_x.before;
+                        put_run::<S, X, T, TILED>(
+                            s,
+                            &input.x[line + column * input.channels..],
+                            to,
+                            k + start..k + end,
+                        );
+                    }
+                    if end < run {
+                        put_zeros::<S, T, TILED>(s, to, k + end..k + run);
+                    }
+                }
             } else {
-                put_zeros::<S, T, TILED>(s, to, k..k + run);
+                for i in 0..count {
+                    put_zeros::<S, T, TILED>(s, &mut to[i * step..], k..k + run);
+                }
             }
             k += run;
         }
     }
-    put_zeros::<S, T, TILED>(s, to, k..k.next_multiple_of(T::ROW));
+    for i in 0..count {
+        put_zeros::<S, T, TILED>(s, &mut to[i * step..], k..k.next_multiple_of(T::ROW));
+    }
 }
 
-/// Sixteen at a time: what is written too much, the next run overwrites.
+/// Sixteen at a time: what is written too much, the next run of the row overwrites.
 #[inline(always)]
 fn put_run<S: Simd, X: Number, T: Factor, const TILED: bool>(s: S, from: &[X], to: &mut [T], place: Range<usize>) {
     for k in place.clone().step_by(LANES) {

@@ -49,20 +49,21 @@ fn pixels(size: usize) -> Result<Tensor> {
     Tensor::from_vec(pseudo_random(1_000_003, 2 * size * size * 3), (2, size, size, 3), &Device::Cpu)
 }
 
-fn tiny() -> Result<(EfficientNetLite, Golden)> {
+fn tiny(precision: Precision) -> Result<(EfficientNetLite, Golden)> {
     let golden: Golden =
         serde_json::from_str(include_str!("../../../tests/goldens/efficientnet_lite_tiny.json")).expect("golden");
     let state = (golden.parameters.iter().enumerate())
         .map(|(seed, (name, shape))| Ok((name.clone(), parameter(seed, name, shape)?)))
         .collect::<Result<HashMap<_, _>>>()?;
     let folded = fold_batch_norms(&TINY, &state)?;
-    let tower = EfficientNetLite::new(&TINY, VarBuilder::from_tensors(folded, DType::F32, &Device::Cpu))?;
+    let weights = VarBuilder::from_tensors(folded, DType::F32, &Device::Cpu);
+    let tower = EfficientNetLite::new(&TINY, weights, Isa::best(), precision)?;
     Ok((tower, golden))
 }
 
 #[test]
 fn tiny_tower_agrees_with_pytorch() -> Result<()> {
-    let (tower, golden) = tiny()?;
+    let (tower, golden) = tiny(Precision::F32)?;
     let features = tower.features(&pixels(golden.size)?)?;
     let first = features.narrow(1, 0, golden.features[0].len())?;
     close(&first, &golden.features, 1e-4)?;
@@ -71,12 +72,24 @@ fn tiny_tower_agrees_with_pytorch() -> Result<()> {
 
 #[test]
 fn a_batch_is_its_pictures_one_by_one() -> Result<()> {
-    let (tower, golden) = tiny()?;
+    let (tower, golden) = tiny(Precision::F32)?;
     let pixels = pixels(golden.size)?;
     let batch = tower.features(&pixels)?;
     for i in 0..2 {
         let single = tower.features(&pixels.narrow(0, i, 1)?)?;
         close(&single, &batch.narrow(0, i, 1)?.to_vec2()?, 1e-5)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn bf16_points_where_f32_does() -> Result<()> {
+    let (tower, golden) = tiny(Precision::Bf16)?;
+    for (got, expected) in tower.features(&pixels(golden.size)?)?.to_vec2::<f32>()?.iter().zip(&golden.features) {
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+        let got = &got[..expected.len()];
+        let cosine = dot(got, expected) / (dot(got, got) * dot(expected, expected)).sqrt();
+        assert!(cosine > 0.999, "cosine {cosine}");
     }
     Ok(())
 }

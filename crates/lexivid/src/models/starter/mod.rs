@@ -16,6 +16,7 @@ use std::{
 };
 
 use candle_core::{Device, Tensor};
+use lexivid_kernels::{Isa, Precision};
 
 use self::{
     assemble::{CARD, LANGUAGE_MODEL, NAMES, REGRESSION, TOWER, VERSION, read_json, read_weights},
@@ -82,7 +83,8 @@ pub fn load(dir: &Path, compute: &Compute) -> Result<Starter, ModelError> {
             return Err(ModelError::BadFile { path: manifest, reason });
         }
     }
-    let tower = EfficientNetLite::new(&EfficientNetLiteConfig::lite2(), read_weights(&dir.join(TOWER))?)?;
+    let weights = read_weights(&dir.join(TOWER))?;
+    let tower = EfficientNetLite::new(&EfficientNetLiteConfig::lite2(), weights, Isa::from_env()?, Precision::F32)?;
     let names: Names = read_json(&dir.join(NAMES))?;
     let regression = read_weights(&dir.join(REGRESSION))?;
     let rows: Vec<Vec<f32>> = regression.get_unchecked("rows")?.to_vec2()?;
