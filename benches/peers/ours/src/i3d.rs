@@ -85,8 +85,7 @@ impl Ready {
             Numbers::F32(values) => Values::F32(values),
             Numbers::Bf16(values) => Values::Bf16(values),
         };
-        let volume =
-            Volume { values, batch: 1, size: self.layer.input_size, channels: self.layer.in_channels };
+        let volume = Volume { values, batch: 1, size: self.layer.input_size, channels: self.layer.in_channels };
         let out = match &mut self.output {
             Numbers::F32(values) => Out::Rows(values),
             Numbers::Bf16(values) => Out::Bf16(values),

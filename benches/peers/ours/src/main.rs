@@ -6,9 +6,7 @@ mod labels;
 mod tower;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
-use lexivid::{
-    models::{Compute, Precision},
-};
+use lexivid::models::{Compute, Precision};
 use serde_json::json;
 use std::time::Instant;
 

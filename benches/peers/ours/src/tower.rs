@@ -43,7 +43,8 @@ impl Tower {
     fn config(&self) -> anyhow::Result<VitConfig> {
         let json: serde_json::Value = serde_json::from_slice(&std::fs::read(self.model.join("config.json"))?)?;
         let vision = &json["vision_config"];
-        let size = |name: &str| anyhow::Ok(vision[name].as_u64().with_context(|| format!("vision_config.{name}"))? as usize);
+        let size =
+            |name: &str| anyhow::Ok(vision[name].as_u64().with_context(|| format!("vision_config.{name}"))? as usize);
         Ok(VitConfig {
             image_size: size("image_size")?,
             patch_size: size("patch_size")?,

@@ -87,53 +87,55 @@ impl Kernel for Group<'_> {
             row: self.stride,
             column: 1,
         };
-        SCRATCH.with_borrow_mut(|[left, right, weights, gradients, dk, dv]| {
-            weights.resize(n * padded);
-            gradients.resize(n * padded);
-            dk.resize(n * d);
-            dv.resize(n * d);
-            dk.fill(0.0);
-            dv.fill(0.0);
-            let (k, v) = (view(1, self.group), view(2, self.group));
-            for head in self.group * served..(self.group + 1) * served {
-                let q = view(0, head);
-                let dy = View { values: self.dy, start: first_row * heads * d + head * d, row: heads * d, column: 1 };
-                // P [n, n]
-                product(s, q, k, (n, n, d), [left, right], |row, column, x| put(s, weights, padded, row, column, x));
-                for row in 0..n {
-                    let seen = if matches!(mask, Mask::Causal) { row + 1 } else { n };
-                    softmax(s, &mut weights[row * padded..][..padded], seen, scale);
-                }
-                // dP [n, n], then dS
-                product(s, dy, v, (n, n, d), [left, right], |row, column, x| put(s, gradients, padded, row, column, x));
-                for row in 0..n {
-                    let at = row * padded..(row + 1) * padded;
-                    through_softmax(s, &weights[at.clone()], &mut gradients[at], scale);
-                }
-                let p = View { row: padded, ..View::square(weights, n) };
-                product(s, p.transposed(), dy.transposed(), (n, d, n), [left, right], |row, column, x| {
-                    add(&mut dv[row * d..][..d], column, x);
-                });
-                let ds = View { row: padded, ..View::square(gradients, n) };
-                product(s, ds.transposed(), q.transposed(), (n, d, n), [left, right], |row, column, x| {
-                    add(&mut dk[row * d..][..d], column, x);
-                });
-                product(s, ds, k.transposed(), (n, d, n), [left, right], |row, column, x| {
-                    let start = (first_row + row) * self.stride + self.offsets[0] + head * d + column;
-                    let end = start + x.len().min(d - column);
-                    // SAFETY: a head of queries is one task's.
-                    let to = unsafe { self.gradient.part(start..end) };
-                    to.copy_from_slice(&x[..to.len()]);
-                });
+        // Not `with_borrow_mut`: what is in its closure would not be compiled for the instruction set.
+        let mut scratch = SCRATCH.take();
+        let [left, right, weights, gradients, dk, dv] = &mut scratch;
+        weights.resize(n * padded);
+        gradients.resize(n * padded);
+        dk.resize(n * d);
+        dv.resize(n * d);
+        dk.fill(0.0);
+        dv.fill(0.0);
+        let (k, v) = (view(1, self.group), view(2, self.group));
+        for head in self.group * served..(self.group + 1) * served {
+            let q = view(0, head);
+            let dy = View { values: self.dy, start: first_row * heads * d + head * d, row: heads * d, column: 1 };
+            // P [n, n]
+            product(s, q, k, (n, n, d), [left, right], |row, column, x| put(s, weights, padded, row, column, x));
+            for row in 0..n {
+                let seen = if matches!(mask, Mask::Causal) { row + 1 } else { n };
+                softmax(s, &mut weights[row * padded..][..padded], seen, scale);
             }
-            for (part, values) in [(1, dk), (2, dv)] {
-                for (row, values) in values.chunks_exact(d).enumerate() {
-                    let start = (first_row + row) * self.stride + self.offsets[part] + self.group * d;
-                    // SAFETY: a head of keys or values is one task's.
-                    unsafe { self.gradient.part(start..start + d) }.copy_from_slice(values);
-                }
+            // dP [n, n], then dS
+            product(s, dy, v, (n, n, d), [left, right], |row, column, x| put(s, gradients, padded, row, column, x));
+            for row in 0..n {
+                let at = row * padded..(row + 1) * padded;
+                through_softmax(s, &weights[at.clone()], &mut gradients[at], scale);
             }
-        });
+            let p = View { row: padded, ..View::square(weights, n) };
+            product(s, p.transposed(), dy.transposed(), (n, d, n), [left, right], |row, column, x| {
+                add(&mut dv[row * d..][..d], column, x);
+            });
+            let ds = View { row: padded, ..View::square(gradients, n) };
+            product(s, ds.transposed(), q.transposed(), (n, d, n), [left, right], |row, column, x| {
+                add(&mut dk[row * d..][..d], column, x);
+            });
+            product(s, ds, k.transposed(), (n, d, n), [left, right], |row, column, x| {
+                let start = (first_row + row) * self.stride + self.offsets[0] + head * d + column;
+                let end = start + x.len().min(d - column);
+                // SAFETY: a head of queries is one task's.
+                let to = unsafe { self.gradient.part(start..end) };
+                to.copy_from_slice(&x[..to.len()]);
+            });
+        }
+        for (part, values) in [(1, dk), (2, dv)] {
+            for (row, values) in values.chunks_exact(d).enumerate() {
+                let start = (first_row + row) * self.stride + self.offsets[part] + self.group * d;
+                // SAFETY: a head of keys or values is one task's.
+                unsafe { self.gradient.part(start..start + d) }.copy_from_slice(values);
+            }
+        }
+        SCRATCH.set(scratch);
     }
 }
 

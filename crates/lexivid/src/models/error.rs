@@ -32,6 +32,16 @@ pub enum ModelError {
     /// The instructions that `LEXIVID_ISA` asks for are not to be had.
     #[error("LEXIVID_ISA: {0}")]
     Isa(#[from] lexivid_kernels::UnknownIsa),
+    /// The model does not compute in this precision.
+    #[error("{model}: expected precision {expected}, got {got}")]
+    Precision {
+        /// The model.
+        model: String,
+        /// What it can do.
+        expected: &'static str,
+        /// What was asked for.
+        got: lexivid_kernels::Precision,
+    },
     /// A file of the model is missing or not as expected.
     #[error("{path}: {reason}", path = .path.display())]
     BadFile {

@@ -77,7 +77,7 @@ enum Blocks {
     /// Differentiable, on any device.
     Tensors(Vec<EncoderBlock>),
     /// Constant, packed, on the CPU.
-    Frozen(frozen::Stack),
+    Frozen(Box<frozen::Stack>),
 }
 
 impl Encoder {
@@ -87,20 +87,12 @@ impl Encoder {
         Ok(Self(match scope.compute().device {
             Device::Cpu => {
                 let blocks = layers.map(|layer| load_frozen(&layer, config)).collect::<std::result::Result<_, _>>()?;
-                Blocks::Frozen(frozen::Stack::new(blocks, scope.compute().precision))
+                Blocks::Frozen(Box::new(frozen::Stack::new(blocks, scope.compute().precision)))
             }
             _ => Blocks::Tensors(
                 layers.map(|layer| EncoderBlock::load(&layer, config)).collect::<std::result::Result<_, _>>()?,
             ),
         }))
-    }
-
-    /// The frozen blocks, on the CPU.
-    pub fn frozen(&self) -> Option<&frozen::Stack> {
-        match &self.0 {
-            Blocks::Frozen(stack) => Some(stack),
-            Blocks::Tensors(_) => None,
-        }
     }
 
     /// `x`: `[B, S, W]`. Returns the last block's output `[B, S, W]`; every block's output, in order, is added to `keep`.

@@ -200,7 +200,7 @@ enum Blocks {
     /// Differentiable, on any device.
     Tensors(Vec<Block>),
     /// Constant, packed, on the CPU.
-    Frozen(frozen::Stack),
+    Frozen(Box<frozen::Stack>),
 }
 
 impl Llama {
@@ -217,7 +217,7 @@ impl Llama {
             blocks: match device {
                 Device::Cpu => {
                     let blocks = (0..layers).map(|i| read_frozen(gguf, i, &config, compute)).collect::<Result<_>>()?;
-                    Blocks::Frozen(frozen::Stack::new(blocks, compute.precision))
+                    Blocks::Frozen(Box::new(frozen::Stack::new(blocks, compute.precision)))
                 }
                 _ => Blocks::Tensors((0..layers).map(|i| Block::read(gguf, i, device)).collect::<Result<_>>()?),
             },

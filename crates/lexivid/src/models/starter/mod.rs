@@ -16,7 +16,7 @@ use std::{
 };
 
 use candle_core::{Device, Tensor};
-use lexivid_kernels::{Isa, Precision};
+use lexivid_kernels::Precision;
 
 use self::{
     assemble::{CARD, LANGUAGE_MODEL, NAMES, REGRESSION, TOWER, VERSION, read_json, read_weights},
@@ -84,7 +84,10 @@ pub fn load(dir: &Path, compute: &Compute) -> Result<Starter, ModelError> {
         }
     }
     let weights = read_weights(&dir.join(TOWER))?;
-    let tower = EfficientNetLite::new(&EfficientNetLiteConfig::lite2(), weights, Isa::from_env()?, Precision::F32)?;
+    if compute.precision == Precision::Int8 {
+        return Err(ModelError::Precision { model: NAME.into(), expected: "f32 or bf16", got: compute.precision });
+    }
+    let tower = EfficientNetLite::new(&EfficientNetLiteConfig::lite2(), weights, compute.isa, compute.precision)?;
     let names: Names = read_json(&dir.join(NAMES))?;
     let regression = read_weights(&dir.join(REGRESSION))?;
     let rows: Vec<Vec<f32>> = regression.get_unchecked("rows")?.to_vec2()?;
