@@ -1,7 +1,8 @@
 //! The text towers of CLIP and SigLIP.
 
 use crate::nn::{Encoder, EncoderConfig, LayerNorm, Linear, Scope, SelfMask, WeightsError};
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
+use lexivid_kernels::Precision;
 
 /// Sizes of a text tower.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -67,7 +68,7 @@ pub struct TextOutput {
 #[derive(Debug)]
 pub struct TextTransformer {
     config: TextConfig,
-    /// `[vocabulary, W]`.
+    /// `[vocabulary, W]`; in bf16 if products are no longer f32: it is a quarter of the text tower's weights.
     tokens: Tensor,
     /// `[context, W]`.
     positions: Tensor,
@@ -88,9 +89,14 @@ impl TextTransformer {
                 Linear::load_without_bias(&root.enter("text_projection"), width, config.projection)?
             }
         };
+        let tokens = embeddings.enter("token_embedding").tensor("weight", &[config.vocabulary, width])?;
+        let stored = match root.compute().precision {
+            Precision::F32 => DType::F32,
+            Precision::Bf16 | Precision::Int8 => DType::BF16,
+        };
         Ok(Self {
             config: *config,
-            tokens: embeddings.enter("token_embedding").tensor("weight", &[config.vocabulary, width])?,
+            tokens: tokens.to_dtype(stored)?,
             positions: embeddings.enter("position_embedding").tensor("weight", &[config.context, width])?,
             encoder: Encoder::load(&scope.enter("encoder"), &config.encoder)?,
             norm: LayerNorm::load(&scope.enter("final_layer_norm"), width, layer_norm_eps)?,
@@ -106,7 +112,8 @@ impl TextTransformer {
     /// Token ids `[B, S]` (u32) -> token embeddings `[B, S, W]`, positions not added yet.
     pub fn token_embeddings(&self, ids: &Tensor) -> Result<Tensor> {
         let (batch, length) = ids.dims2()?;
-        self.tokens.index_select(&ids.flatten_all()?, 0)?.reshape((batch, length, self.config.encoder.width))
+        let rows = self.tokens.index_select(&ids.flatten_all()?, 0)?.to_dtype(DType::F32)?;
+        rows.reshape((batch, length, self.config.encoder.width))
     }
 
     /// `tokens`: token embeddings `[B, S, W]`, positions not added, S at most the context: those of

@@ -33,3 +33,11 @@ impl Compute {
         Self::new(Device::Cpu, Some(Precision::F32))
     }
 }
+
+/// On the CPU, with every instruction set that it has, and AMX.
+#[cfg(test)]
+pub(crate) fn on_every_path(precision: Precision) -> Vec<Compute> {
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    lexivid_kernels::amx_emulator::install();
+    Isa::all().into_iter().map(|isa| Compute { device: Device::Cpu, precision, isa }).collect()
+}

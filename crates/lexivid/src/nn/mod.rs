@@ -16,6 +16,8 @@ mod weights;
 pub use activation::Activation;
 pub use attention::{Attention, attend};
 pub use compute::Compute;
+#[cfg(test)]
+pub(crate) use compute::on_every_path;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use mlp::Mlp;

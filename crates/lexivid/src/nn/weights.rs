@@ -1,13 +1,13 @@
 //! Weights of a model in Hugging Face's layout: one `model.safetensors`, or shards listed in
 //! `model.safetensors.index.json`.
 
-use super::{Compute, values};
-use candle_core::{DType, Tensor};
+use super::Compute;
+use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::Metadata;
 use std::{
     collections::{BTreeSet, HashMap},
     fs::File,
-    io::{self, Read, Seek, SeekFrom},
+    io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
@@ -105,12 +105,25 @@ impl Shard {
         Ok(Self { path, header, data })
     }
 
-    fn read(&self, range: (usize, usize)) -> io::Result<Vec<u8>> {
-        let mut file = File::open(&self.path)?;
-        file.seek(SeekFrom::Start(self.data + range.0 as u64))?;
-        let mut bytes = vec![0; range.1 - range.0];
-        file.read_exact(&mut bytes)?;
-        Ok(bytes)
+    /// Hands the bytes of `range` to `each` in pieces of whole numbers: a large tensor is in memory once, not twice.
+    fn read(
+        &self,
+        range: (usize, usize),
+        mut each: impl FnMut(&[u8]) -> candle_core::Result<()>,
+    ) -> Result<(), WeightsError> {
+        const PIECE: usize = 4 << 20;
+        let io = |source| WeightsError::Io { path: self.path.clone(), source };
+        let mut file = File::open(&self.path).map_err(io)?;
+        file.seek(SeekFrom::Start(self.data + range.0 as u64)).map_err(io)?;
+        let mut left = range.1 - range.0;
+        let mut piece = vec![0; PIECE.min(left)];
+        while left > 0 {
+            let now = left.min(PIECE);
+            file.read_exact(&mut piece[..now]).map_err(io)?;
+            each(&piece[..now])?;
+            left -= now;
+        }
+        Ok(())
     }
 }
 
@@ -188,6 +201,11 @@ impl Scope<'_> {
     /// # Errors
     /// When it is missing, or has another shape than `expected`.
     pub fn tensor(&self, name: &str, expected: &[usize]) -> Result<Tensor, WeightsError> {
+        Ok(Tensor::from_vec(self.values(name, expected)?, expected, &self.compute().device)?)
+    }
+
+    /// The values of the tensor `{prefix}{name}`, row-major; otherwise as [`Scope::tensor`].
+    pub fn values(&self, name: &str, expected: &[usize]) -> Result<Vec<f32>, WeightsError> {
         let tensor = format!("{}{name}", self.prefix);
         let Some(&shard) = self.weights.shard_of.get(&tensor) else {
             let path = self.weights.source.clone();
@@ -201,15 +219,15 @@ impl Scope<'_> {
             let (path, got) = (shard.path.clone(), info.shape.clone());
             return Err(WeightsError::Shape { path, tensor, expected: expected.into(), got });
         }
-        let bytes =
-            shard.read(info.data_offsets).map_err(|source| WeightsError::Io { path: shard.path.clone(), source })?;
-        let stored = Tensor::from_raw_buffer(&bytes, info.dtype.try_into()?, expected, &self.compute().device)?;
-        Ok(stored.to_dtype(DType::F32)?)
-    }
-
-    /// The values of the tensor `{prefix}{name}`, row-major; otherwise as [`Scope::tensor`].
-    pub fn values(&self, name: &str, expected: &[usize]) -> Result<Vec<f32>, WeightsError> {
-        Ok(values(&self.tensor(name, expected)?)?)
+        let dtype = info.dtype.try_into()?;
+        let mut values = Vec::with_capacity(expected.iter().product());
+        shard.read(info.data_offsets, |piece| {
+            let elements = piece.len() / DType::size_in_bytes(&dtype);
+            let piece = Tensor::from_raw_buffer(piece, dtype, &[elements], &Device::Cpu)?.to_dtype(DType::F32)?;
+            values.extend(piece.to_vec1::<f32>()?);
+            Ok(())
+        })?;
+        Ok(values)
     }
 
     /// Where and how the weights are to be used.

@@ -4,7 +4,8 @@ use candle_core::{Device, Result, Tensor};
 use serde::Deserialize;
 
 use super::{gguf::Gguf, llama::Llama};
-use crate::nn::Compute;
+use crate::nn::{Compute, on_every_path};
+use lexivid_kernels::Precision;
 
 /// What transformers answers on the same GGUF; scripts/goldens/llama.py.
 #[derive(Deserialize)]
@@ -43,9 +44,20 @@ fn tokens_agree_with_the_tokenizers_library() -> Result<()> {
 }
 
 #[test]
-fn states_of_a_padded_batch_agree_with_transformers() -> Result<()> {
+fn states_of_a_padded_batch_agree_with_transformers_on_every_path() -> Result<()> {
+    for compute in on_every_path(Precision::F32) {
+        agrees_with_transformers(&compute, 1e-5)?;
+    }
+    // States up to 5, eight bits of mantissa.
+    for compute in on_every_path(Precision::Bf16) {
+        agrees_with_transformers(&compute, 0.1)?;
+    }
+    Ok(())
+}
+
+fn agrees_with_transformers(compute: &Compute, tolerance: f32) -> Result<()> {
     let (mut gguf, golden) = tiny()?;
-    let llama = Llama::from_gguf(&mut gguf, 3, &exact())?;
+    let llama = Llama::from_gguf(&mut gguf, 3, compute)?;
     let length = golden.tokens[..2].iter().map(Vec::len).max().unwrap_or(0);
     let padded: Vec<u32> = (golden.tokens[..2].iter())
         .flat_map(|row| row.iter().copied().chain(std::iter::repeat(0)).take(length).collect::<Vec<_>>())
@@ -57,7 +69,8 @@ fn states_of_a_padded_batch_agree_with_transformers() -> Result<()> {
         for (layer, expected) in expected.iter().enumerate() {
             let state = states[layer].get(text)?.narrow(0, 0, golden.tokens[text].len())?;
             let worst = worst_difference(&state, expected)?;
-            assert!(worst < 1e-5, "text {text}, layer {layer}: max abs difference {worst}");
+            let path = compute.isa;
+            assert!(worst < tolerance, "{path}: text {text}, layer {layer}: max abs difference {worst}");
         }
     }
     Ok(())

@@ -5,7 +5,7 @@ use candle_nn::VarBuilder;
 use serde::Deserialize;
 
 use super::*;
-use crate::nn::pseudo_random::pseudo_random;
+use crate::nn::{Compute, on_every_path, pseudo_random::pseudo_random};
 
 /// What `efficientnet_lite_pytorch` answers; scripts/goldens/efficientnet_lite.py.
 #[derive(Deserialize)]
@@ -49,7 +49,7 @@ fn pixels(size: usize) -> Result<Tensor> {
     Tensor::from_vec(pseudo_random(1_000_003, 2 * size * size * 3), (2, size, size, 3), &Device::Cpu)
 }
 
-fn tiny(precision: Precision) -> Result<(EfficientNetLite, Golden)> {
+fn tiny(compute: &Compute) -> Result<(EfficientNetLite, Golden)> {
     let golden: Golden =
         serde_json::from_str(include_str!("../../../tests/goldens/efficientnet_lite_tiny.json")).expect("golden");
     let state = (golden.parameters.iter().enumerate())
@@ -57,22 +57,25 @@ fn tiny(precision: Precision) -> Result<(EfficientNetLite, Golden)> {
         .collect::<Result<HashMap<_, _>>>()?;
     let folded = fold_batch_norms(&TINY, &state)?;
     let weights = VarBuilder::from_tensors(folded, DType::F32, &Device::Cpu);
-    let tower = EfficientNetLite::new(&TINY, weights, Isa::best(), precision)?;
+    let tower = EfficientNetLite::new(&TINY, weights, compute.isa, compute.precision)?;
     Ok((tower, golden))
 }
 
 #[test]
-fn tiny_tower_agrees_with_pytorch() -> Result<()> {
-    let (tower, golden) = tiny(Precision::F32)?;
-    let features = tower.features(&pixels(golden.size)?)?;
-    let first = features.narrow(1, 0, golden.features[0].len())?;
-    close(&first, &golden.features, 1e-4)?;
-    close(&tower.logits(&features)?, &golden.logits, 1e-4)
+fn tiny_tower_agrees_with_pytorch_on_every_path() -> Result<()> {
+    for compute in on_every_path(Precision::F32) {
+        let (tower, golden) = tiny(&compute)?;
+        let features = tower.features(&pixels(golden.size)?)?;
+        let first = features.narrow(1, 0, golden.features[0].len())?;
+        close(&first, &golden.features, 1e-4)?;
+        close(&tower.logits(&features)?, &golden.logits, 1e-4)?;
+    }
+    Ok(())
 }
 
 #[test]
 fn a_batch_is_its_pictures_one_by_one() -> Result<()> {
-    let (tower, golden) = tiny(Precision::F32)?;
+    let (tower, golden) = tiny(&Compute::exact().expect("a processor"))?;
     let pixels = pixels(golden.size)?;
     let batch = tower.features(&pixels)?;
     for i in 0..2 {
@@ -83,13 +86,15 @@ fn a_batch_is_its_pictures_one_by_one() -> Result<()> {
 }
 
 #[test]
-fn bf16_points_where_f32_does() -> Result<()> {
-    let (tower, golden) = tiny(Precision::Bf16)?;
-    for (got, expected) in tower.features(&pixels(golden.size)?)?.to_vec2::<f32>()?.iter().zip(&golden.features) {
-        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
-        let got = &got[..expected.len()];
-        let cosine = dot(got, expected) / (dot(got, got) * dot(expected, expected)).sqrt();
-        assert!(cosine > 0.999, "cosine {cosine}");
+fn bf16_points_where_f32_does_on_every_path() -> Result<()> {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+    for compute in on_every_path(Precision::Bf16) {
+        let (tower, golden) = tiny(&compute)?;
+        for (got, expected) in tower.features(&pixels(golden.size)?)?.to_vec2::<f32>()?.iter().zip(&golden.features) {
+            let got = &got[..expected.len()];
+            let cosine = dot(got, expected) / (dot(got, got) * dot(expected, expected)).sqrt();
+            assert!(cosine > 0.999, "{}: cosine {cosine}", compute.isa);
+        }
     }
     Ok(())
 }

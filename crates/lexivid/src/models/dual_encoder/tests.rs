@@ -4,7 +4,8 @@ use super::*;
 use crate::{
     frames::{Filter, View},
     label::Kind,
-    models::known_digests::KnownDigests,
+    models::{Precision, known_digests::KnownDigests},
+    nn::on_every_path,
 };
 use candle_core::Var;
 use std::{collections::HashMap, fs, path::PathBuf};
@@ -54,15 +55,20 @@ fn copy(name: &str) -> tempfile::TempDir {
     dir
 }
 
+fn models_on_every_path(precision: Precision) -> impl Iterator<Item = (&'static str, Compute)> {
+    MODELS.into_iter().flat_map(move |name| on_every_path(precision).into_iter().map(move |compute| (name, compute)))
+}
+
 #[test]
-fn hidden_states_and_embeddings_are_those_of_transformers() {
-    for name in MODELS {
-        let (model, golden) = (load(name), golden(name));
+fn hidden_states_and_embeddings_are_those_of_transformers_on_every_path() {
+    for (name, compute) in models_on_every_path(Precision::F32) {
+        let (model, golden) = (DualEncoder::load(name, &fixture(name), &compute).unwrap(), golden(name));
+        let path = compute.isa;
 
         let vision = model.vision.forward(&golden["pixels"], true).unwrap();
         assert_eq!(vision.blocks.len(), 2, "{name}");
         for (l, h) in vision.blocks.iter().enumerate() {
-            assert_close(&format!("{name}: vision block {l}"), h, &golden[&format!("vision_hidden.{}", l + 1)]);
+            assert_close(&format!("{name}, {path}: vision block {l}"), h, &golden[&format!("vision_hidden.{}", l + 1)]);
         }
 
         let ids: Vec<Vec<u32>> = golden["ids"].to_dtype(candle_core::DType::U32).unwrap().to_vec2().unwrap();
@@ -72,18 +78,38 @@ fn hidden_states_and_embeddings_are_those_of_transformers() {
         let text = model.text.forward(&tokens, &pooled_at, true).unwrap();
         assert_eq!(text.hidden.len(), 3, "{name}");
         for (l, h) in text.hidden.iter().enumerate() {
-            assert_close(&format!("{name}: text state {l}"), h, &golden[&format!("text_hidden.{l}")]);
+            assert_close(&format!("{name}, {path}: text state {l}"), h, &golden[&format!("text_hidden.{l}")]);
         }
 
         let normalised = |x: Tensor| stack(x.to_vec2().unwrap().into_iter().map(l2_normalised).collect());
         let (image, text) = (normalised(vision.pooled), normalised(text.embedding));
-        assert_close(&format!("{name}: image embeddings"), &image, &golden["image_embeds"]);
-        assert_close(&format!("{name}: text embeddings"), &text, &golden["text_embeds"]);
+        assert_close(&format!("{name}, {path}: image embeddings"), &image, &golden["image_embeds"]);
+        assert_close(&format!("{name}, {path}: text embeddings"), &text, &golden["text_embeds"]);
 
         // The golden logits are those of the model's own calibration, which CLIP has only half of.
         let bias = if name.starts_with("clip") { 0.0 } else { f64::from(model.calibration.bias) };
         let logits = (image.matmul(&text.t().unwrap()).unwrap() * f64::from(model.calibration.scale)).unwrap();
-        assert_close(&format!("{name}: logits"), &(logits + bias).unwrap(), &golden["logits_per_image"]);
+        assert_close(&format!("{name}, {path}: logits"), &(logits + bias).unwrap(), &golden["logits_per_image"]);
+    }
+}
+
+#[test]
+fn lower_precisions_point_where_transformers_does_on_every_path() {
+    let cosine = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+    for (precision, least) in [(Precision::Bf16, 0.999), (Precision::Int8, 0.995)] {
+        for (name, compute) in models_on_every_path(precision) {
+            let (model, golden) = (DualEncoder::load(name, &fixture(name), &compute).unwrap(), golden(name));
+            let images = model.encode_frames(&frames(&golden)).unwrap().into_iter().map(|f| f.embedding).collect();
+            let sentences = ["a photo of a dog.", "a video of riding a bike.", "cat"].map(String::from);
+            let texts: Vec<Vec<f32>> = model.encode_sentences(&sentences).unwrap();
+            for (what, got, expected) in [("image", images, "image_embeds"), ("text", texts, "text_embeds")] {
+                let got: Vec<Vec<f32>> = got;
+                for (got, expected) in got.iter().zip(golden[expected].to_vec2::<f32>().unwrap()) {
+                    let cosine = cosine(got, &expected);
+                    assert!(cosine > least, "{name}, {} in {precision}: {what} at cosine {cosine}", compute.isa);
+                }
+            }
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Frozen transformer blocks on the CPU, on `lexivid-kernels`: weights packed once, the residual stream in f32, everything
 //! between two products in the layout and precision that the next one wants.
 //!
-//! Gradients pass through to the input ([`op`]); weights are constants and get none.
+//! Gradients pass through to the input (`op`); weights are constants and get none.
 
 mod block;
 mod gradient;
