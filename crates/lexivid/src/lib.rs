@@ -27,7 +27,7 @@
 //! # image::RgbImage::new(64, 48).save(&video)?;
 //! # let video = video.to_str().unwrap();
 //! // A CLIP of random weights; `models::load("starter", ..)` is a real one.
-//! let model = models::load("tests/fixtures/clip_quick_gelu", &models::device("cpu")?)?;
+//! let model = models::load("tests/fixtures/clip_quick_gelu", &models::Compute::exact()?)?;
 //! let labels = LabelList::from_inline("dog, guitar, riding a bike")?;
 //! let labels = EncodedLabels::new(model.as_ref(), labels, None, |_done| ControlFlow::Continue(()))?;
 //! let options = ClassifyOptions {
