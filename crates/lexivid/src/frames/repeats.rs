@@ -11,9 +11,9 @@ const THRESHOLD: f64 = 0.01;
 /// dB or more): one sample in a hundred is off by one level. Squares make a small object count: at 224 pixels a side, a
 /// frame in which one single pixel changes by 23 levels is no repeat, however still the rest stands.
 ///
-/// Measured with the starter, which is sensitive to fine noise: pictures that stand still, encoded as H.264, HEVC, VP9 and
-/// MPEG-4, have embeddings of cosine 0.99998 and more within the threshold; noise, stripes, grids and small objects drawn
-/// to sit right at it, 0.9991 and more.
+/// Measured with the starter, which is sensitive to fine noise: pictures that stand still, encoded as H.264 and MPEG-4,
+/// have embeddings of cosine 0.99998 and more within the threshold; noise, stripes, grids and small objects drawn to sit
+/// right at it, 0.9991 and more. No other model's real weights were measured.
 ///
 /// The other is always the last frame that was no repeat itself, the one whose embedding is reused: a slow fade cannot
 /// creep away from it.
