@@ -236,7 +236,7 @@ impl<T: Multiplied> Head<'_, T> {
         weights: &mut [T],
         padded: usize,
     ) {
-        let &Attention { queries, keys, heads, head_width: d, scale, mask, .. } = self.sizes;
+        let &Attention { queries, keys, head_width: d, scale, mask, .. } = self.sizes;
         let tiles = self.isa.has_tiles();
         // Query i sees keys up to i + keys - queries.
         let seen = |query: usize| match mask {
@@ -306,7 +306,7 @@ impl<T: Multiplied> Head<'_, T> {
                     if from < d {
                         let x = s.mul(s.load(x), inverse);
                         // SAFETY: the columns of this head in this row are this task's.
-                        unsafe { self.put(s, out_row, from, heads, x) };
+                        unsafe { self.put(s, out_row, from, x) };
                     }
                 }
             }
@@ -318,9 +318,8 @@ impl<T: Multiplied> Head<'_, T> {
     /// # Safety
     /// No other task writes them.
     #[inline(always)]
-    unsafe fn put<S: Simd>(&self, s: S, row: usize, from: usize, heads: usize, x: S::F) {
+    unsafe fn put<S: Simd>(&self, s: S, row: usize, from: usize, x: S::F) {
         let d = self.sizes.head_width;
-        debug_assert!(self.head < heads);
         let column = self.head * d + from;
         // SAFETY: the caller's.
         unsafe {
