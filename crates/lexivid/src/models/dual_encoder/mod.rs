@@ -79,15 +79,7 @@ impl DualEncoder {
             card: card(dir),
             caveats,
         };
-        Ok(Self {
-            about,
-            preprocessing,
-            towers,
-            tokenizer,
-            pad_token,
-            calibration,
-            device: compute.device.clone(),
-        })
+        Ok(Self { about, preprocessing, towers, tokenizer, pad_token, calibration, device: compute.device.clone() })
     }
 
     /// Sentences -> normalised text embeddings `[D]`, one each, in order.

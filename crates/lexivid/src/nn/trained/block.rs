@@ -170,10 +170,7 @@ mod tests {
     }
 
     /// Output and gradients by name, the input's under "x".
-    fn ran(
-        weights: &Weights,
-        forward: impl Fn(&Tensor) -> Result<Tensor>,
-    ) -> (Vec<f32>, BTreeMap<String, Vec<f32>>) {
+    fn ran(weights: &Weights, forward: impl Fn(&Tensor) -> Result<Tensor>) -> (Vec<f32>, BTreeMap<String, Vec<f32>>) {
         let x = Tensor::from_vec(pseudo_random(7, 2 * 5 * 24), (2, 5, 24), &Device::Cpu).unwrap();
         let x = Var::from_tensor(&x).unwrap();
         let y = forward(&x).unwrap();
@@ -182,7 +179,8 @@ mod tests {
         let store = (&y * factors).unwrap().sum_all().unwrap().backward().unwrap();
         let mut all = weights.variables();
         all.insert("x".into(), x);
-        let gradients = all.iter().map(|(name, variable)| (name.clone(), values(store.get(variable).unwrap()).unwrap()));
+        let gradients =
+            all.iter().map(|(name, variable)| (name.clone(), values(store.get(variable).unwrap()).unwrap()));
         (values(&y).unwrap(), gradients.collect())
     }
 
@@ -198,7 +196,8 @@ mod tests {
             let compute = Compute::exact().unwrap();
             let reference = weights(&compute);
             let block = EncoderBlock::load(&reference.root(), &CONFIG).unwrap();
-            let additive = (mask == SelfMask::Causal).then(|| crate::nn::transformer::causal_mask(5, &Device::Cpu).unwrap());
+            let additive =
+                (mask == SelfMask::Causal).then(|| crate::nn::transformer::causal_mask(5, &Device::Cpu).unwrap());
             let expected = ran(&reference, |x| block.forward(x, additive.as_ref()));
             for (precision, tolerance) in [(Precision::F32, 2e-5), (Precision::Bf16, 2e-2)] {
                 for compute in on_every_path(precision) {

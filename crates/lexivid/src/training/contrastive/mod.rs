@@ -170,7 +170,10 @@ impl<'a> Pretraining<'a> {
 
     /// Sentences -> embeddings `[B, D]`, L2-normalised.
     fn read(&self, sentences: &[String]) -> Result<Tensor, TrainingError> {
-        let rows = sentences.iter().map(|text| Ok(self.tokenizer.encode(text)?.ids)).collect::<Result<Vec<_>, TrainingError>>()?;
+        let rows = sentences
+            .iter()
+            .map(|text| Ok(self.tokenizer.encode(text)?.ids))
+            .collect::<Result<Vec<_>, TrainingError>>()?;
         let length = rows.iter().map(Vec::len).max().unwrap_or(0);
         let pooling = self.sizes.text.pooling;
         let pooled_at: Vec<usize> = rows.iter().map(|ids| pooling.position(ids)).collect();
@@ -214,12 +217,13 @@ impl Task for Pretraining<'_> {
 
         let mut towers = self.variables.clone();
         towers.remove(SCALE);
-        let gradients = parallel::each(&parts.iter().cloned().zip(embedded).collect::<Vec<_>>(), |(part, (seen, read))| {
-            let along = |x: &Tensor, d: &Tensor| (x * d.narrow(0, part.start, part.len())?)?.sum_all();
-            // A sum whose gradients are those of the loss.
-            let surrogate = (along(seen, d_seen)? + along(read, d_read)?)?;
-            Gradients::collect(0.0, &towers, &surrogate.backward()?)
-        })?;
+        let gradients =
+            parallel::each(&parts.iter().cloned().zip(embedded).collect::<Vec<_>>(), |(part, (seen, read))| {
+                let along = |x: &Tensor, d: &Tensor| (x * d.narrow(0, part.start, part.len())?)?.sum_all();
+                // A sum whose gradients are those of the loss.
+                let surrogate = (along(seen, d_seen)? + along(read, d_read)?)?;
+                Gradients::collect(0.0, &towers, &surrogate.backward()?)
+            })?;
         let mut sum = gradients.into_iter().reduce(|sum, part| sum.plus(&part)).ok_or_else(|| missing("any weight"))?;
         sum.loss = loss.to_scalar::<f32>()?.into();
         sum.of.insert(towers.range(..SCALE.to_owned()).count(), vec![d_scale.to_scalar()?]);
@@ -251,7 +255,8 @@ impl Task for Pretraining<'_> {
     }
 
     fn save(&self, dir: &Path, step: u64) -> Result<(), TrainingError> {
-        let write = |file: &str, text: String| fs::write(dir.join(file), text).map_err(TrainingError::io(dir.join(file)));
+        let write =
+            |file: &str, text: String| fs::write(dir.join(file), text).map_err(TrainingError::io(dir.join(file)));
         let pretty = |value: &Value| serde_json::to_string_pretty(value).expect("JSON");
         write("config.json", pretty(&self.model_json))?;
         write("preprocessor_config.json", pretty(&self.config.preprocessor))?;

@@ -23,7 +23,9 @@ impl Pictures for Colours {
         Batch {
             pictures: colours.clone().map(|c| picture(c, step * 7, side)).collect(),
             captions: colours.map(|c| format!("a photo of {}.", COLOURS[c].0)).collect(),
-            also: (0..size).flat_map(|i| (0..size).filter(move |j| i != *j && i % 4 == j % 4).map(move |j| (i, j))).collect(),
+            also: (0..size)
+                .flat_map(|i| (0..size).filter(move |j| i != *j && i % 4 == j % 4).map(move |j| (i, j)))
+                .collect(),
         }
     }
 
