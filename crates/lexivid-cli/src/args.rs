@@ -40,6 +40,8 @@ pub enum Command {
     Eval(Eval),
     /// Measure time per stage and peak memory on a video
     Bench(Bench),
+    /// Pretrain a small CLIP on the sprites of Stage, the synthetic benchmark
+    Pretrain(Pretrain),
 }
 
 /// Which model looks, and on what.
@@ -289,6 +291,36 @@ pub struct Bench {
     pub sampling: SamplingArgs,
 
     /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(ClapArgs)]
+pub struct Pretrain {
+    /// What to train, and how: a .toml file such as crates/lexivid-stage/nano-clip/pretrain.toml
+    #[arg(value_name = "CONFIG.toml")]
+    pub config: PathBuf,
+
+    /// What Stage is drawn with; scripts/stage-assets fetches it and prints the directory
+    #[arg(long, env = "LEXIVID_STAGE_ASSETS", value_name = "DIR")]
+    pub assets: PathBuf,
+
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// Where a training goes, and how it begins.
+#[derive(ClapArgs)]
+pub struct RunArgs {
+    /// Directory for metrics, checkpoints and, at the end, the model
+    #[arg(long, short, value_name = "DIR")]
+    pub output: PathBuf,
+
+    /// Go on with the run that is in the directory, from its last checkpoint
+    #[arg(long)]
+    pub resume: bool,
+
+    /// Print a JSON object at the end
     #[arg(long)]
     pub json: bool,
 }

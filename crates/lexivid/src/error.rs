@@ -6,6 +6,7 @@ use crate::{
     label::LabelError,
     models::ModelError,
     report::ReportError,
+    training::TrainingError,
     video::VideoError,
 };
 
@@ -34,6 +35,9 @@ pub enum Error {
     /// A report could not be written.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// A training could not begin or go on.
+    #[error(transparent)]
+    Training(#[from] TrainingError),
 }
 
 impl Error {
@@ -44,6 +48,7 @@ impl Error {
             Error::Label(e) => e.hint(),
             Error::Model(e) => e.hint(),
             Error::Classify(e) => e.hint(),
+            Error::Training(e) => e.hint(),
             Error::Sampling(_) | Error::Preprocessing(_) | Error::Report(_) => None,
         }
     }

@@ -5,6 +5,8 @@ pub mod classify;
 pub mod embed;
 pub mod eval;
 pub mod models;
+pub mod pretrain;
+mod training;
 
 use crate::{
     args::{ModelArgs, SamplingArgs, Window},
