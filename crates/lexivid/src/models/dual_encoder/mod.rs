@@ -6,18 +6,20 @@ mod config;
 #[cfg(test)]
 mod tests;
 
+pub use calibration::{FittedOn, StoredCalibration};
+
 use super::{About, Model, ModelError, fingerprint, store::Store};
 use crate::{
     features::{FrameFeatures, Vit},
     frames::{FramePixels, Preprocessing},
-    label::{Label, prompts},
+    label::{Label, prompts, tidy_name},
     label_embedding::{Calibration, LabelEmbedding, Origin, TextPooling, TextTransformer, Tokenizer},
     nn::{Compute, Weights, l2_normalised},
     video_embedding::{VideoEmbedding, frame_mean},
 };
 use candle_core::{D, Device, Tensor};
 use config::{DualEncoderConfig, Family};
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 /// Pictures that go through the image tower at once; bounds memory (about 100 MB for ViT-B/16).
 const PICTURE_BATCH: usize = 8;
@@ -34,12 +36,14 @@ pub struct DualEncoder {
     /// Fills sentences up to the length of their batch.
     pad_token: u32,
     calibration: Calibration,
+    /// By tidy name.
+    thresholds: BTreeMap<String, f32>,
     device: Device,
 }
 
 impl DualEncoder {
     /// Reads `config.json`, `model.safetensors` (or its shards), `tokenizer.json`, `preprocessor_config.json`, and, where
-    /// there are any, `tokenizer_config.json`, `lexivid.json` (a [`Calibration`]) and the card (`MODEL.md` or
+    /// there are any, `tokenizer_config.json`, `lexivid.json` (a [`StoredCalibration`]) and the card (`MODEL.md` or
     /// `README.md`). `name` is what the user calls the model.
     pub fn load(name: &str, dir: &Path, compute: &Compute) -> Result<Self, ModelError> {
         let config = parse_file(dir, "config.json", DualEncoderConfig::parse)?;
@@ -53,19 +57,17 @@ impl DualEncoder {
         let text = TextTransformer::load(&root, &config.text)?;
 
         let logit_scale = scalar(&weights, "logit_scale", config.family)?.exp();
-        let own = calibration::read(dir)
-            .map_err(|reason| ModelError::BadFile { path: dir.join(calibration::FILE), reason })?;
+        let own = StoredCalibration::read(dir)?;
         let mut caveats = Vec::new();
-        let calibration = match (own, config.family) {
-            (Some(calibration), _) => calibration,
+        let calibration = match (&own, config.family) {
+            (Some(own), _) => own.calibration(),
             (None, Family::Siglip | Family::Siglip2) => {
                 Calibration { scale: logit_scale, bias: scalar(&weights, "logit_bias", config.family)? }
             }
             (None, Family::Clip) => {
                 caveats.push(format!(
                     "probabilities are not calibrated for {name}: CLIP has no threshold of its own, so a similarity of \
-                     0.25 is taken as even odds; compare labels by rank, or put a fitted scale and bias into {}",
-                    calibration::FILE
+                     0.25 is taken as even odds; compare labels by rank, or fit a scale and bias with `lexivid calibrate`"
                 ));
                 calibration::uncalibrated(logit_scale)
             }
@@ -88,6 +90,7 @@ impl DualEncoder {
             tokenizer,
             pad_token,
             calibration,
+            thresholds: own.map(StoredCalibration::tidy_thresholds).unwrap_or_default(),
             device: compute.device.clone(),
         })
     }
@@ -175,6 +178,10 @@ impl Model for DualEncoder {
 
     fn encode_texts(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, ModelError> {
         self.encode_sentences(texts)
+    }
+
+    fn threshold(&self, label: &Label) -> Option<f32> {
+        self.thresholds.get(&tidy_name(&label.name)).copied()
     }
 
     fn label_batch(&self) -> usize {
