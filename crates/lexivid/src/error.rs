@@ -3,6 +3,7 @@
 use crate::{
     classify::ClassifyError,
     dataset::DatasetError,
+    eval::EvalError,
     frames::{PreprocessingError, SamplingError},
     label::LabelError,
     models::ModelError,
@@ -35,6 +36,9 @@ pub enum Error {
     /// A classification could not be carried out.
     #[error(transparent)]
     Classify(#[from] ClassifyError),
+    /// Something could not be evaluated or calibrated.
+    #[error(transparent)]
+    Eval(#[from] EvalError),
     /// A report could not be written.
     #[error(transparent)]
     Report(#[from] ReportError),
@@ -49,6 +53,7 @@ impl Error {
             Error::Dataset(e) => e.hint(),
             Error::Model(e) => e.hint(),
             Error::Classify(e) => e.hint(),
+            Error::Eval(e) => e.hint(),
             Error::Sampling(_) | Error::Preprocessing(_) | Error::Report(_) => None,
         }
     }

@@ -73,7 +73,7 @@ pub fn run(args: &args::Calibrate, progress: &Progress) -> anyhow::Result<ExitCo
         })
     };
     let before = labels.matrix().calibrations();
-    let calibration = platt::fit(known().map(|(_, s, present)| (s, present)))?;
+    let calibration = platt::fit(known().map(|(_, s, present)| (s, present))).map_err(Error::from)?;
     let error = |of: &dyn Fn(usize) -> Calibration| {
         expected_calibration_error(&reliability(known().map(|(label, s, present)| (of(label).probability(s), present))))
             .expect("there are pairs to fit on")
@@ -88,7 +88,7 @@ pub fn run(args: &args::Calibrate, progress: &Progress) -> anyhow::Result<ExitCo
         calibration_error_after: error(&|_| calibration),
     };
     let thresholds = match args.thresholds {
-        true => thresholds(&rows, &truths, &dataset, calibration)?,
+        true => thresholds(&rows, &truths, &dataset, calibration).map_err(Error::from)?,
         false => BTreeMap::new(),
     };
     spinner.finish_and_clear();

@@ -38,7 +38,7 @@ pub fn run(args: &args::Eval, progress: &Progress) -> anyhow::Result<ExitCode> {
     let width = dataset.vocabulary.labels().len();
     let (mut scores, mut truths, mut sources) = (Scores::new(width), Truths::new(width), Vec::new());
     let failed = dataset.look_at_all(model.as_ref(), &options.look, progress, |Looked { index, look }| {
-        scores.push(&probabilities(look, &labels, options.pool).map_err(Error::from)?)?;
+        scores.push(&probabilities(look, &labels, options.pool).map_err(Error::from)?).map_err(Error::from)?;
         truths.push(dataset.truths.row(index));
         sources.push(dataset.manifest.examples()[index].source.clone());
         Ok(())
@@ -67,7 +67,7 @@ pub fn run(args: &args::Eval, progress: &Progress) -> anyhow::Result<ExitCode> {
         settings: options.settings(),
         failed,
         warnings,
-        evaluation: evaluation?,
+        evaluation: evaluation.map_err(Error::from)?,
     };
     if let Some(path) = &args.report {
         eval::page::write(path, &report).with_context(|| path.display().to_string())?;

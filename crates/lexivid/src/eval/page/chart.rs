@@ -14,6 +14,7 @@ const SIZE: (u32, u32) = (520, 420);
 const INK: RGBColor = RGBColor(0, 0, 1);
 const LINE: RGBColor = RGBColor(0, 0, 2);
 const BAR: RGBColor = RGBColor(0, 0, 3);
+const DIAGONAL: RGBColor = RGBColor(0, 0, 4);
 /// Of the curves: 10, 11, ..
 const FIRST_CURVE: u8 = 0x10;
 
@@ -41,7 +42,7 @@ pub fn reliability(bins: &[Bin]) -> Result<String, ReportError> {
         let used = || bins.iter().filter(|bin| bin.pairs > 0);
         let bar = |bin: &Bin| Rectangle::new([(bin.lower, 0.0), (bin.upper, bin.share_present)], BAR.filled());
         chart.draw_series(used().map(bar))?;
-        chart.draw_series(LineSeries::new([(0.0, 0.0), (1.0, 1.0)], LINE.stroke_width(2)))?;
+        chart.draw_series(LineSeries::new([(0.0, 0.0), (1.0, 1.0)], DIAGONAL.stroke_width(1)))?;
         let dot = |bin: &Bin| Circle::new((bin.mean_probability, bin.share_present), 4, INK.filled());
         chart.draw_series(used().map(dot))?;
         Ok(())

@@ -74,7 +74,7 @@ pub fn render(report: &EvaluationReport) -> Result<String, ReportError> {
             report.model.name.clone(),
         ],
         metrics: group_metrics().into_iter().map(|(name, _)| name).collect(),
-        groups: evaluation.groups.iter().map(|group| of_group(group)).collect(),
+        groups: evaluation.groups.iter().map(of_group).collect(),
         curves: chart::curves(&drawn.iter().map(|group| &group.curve[..]).collect::<Vec<_>>())?,
         curve_names: drawn.iter().map(|group| group.name.clone()).collect(),
         reliability: chart::reliability(all)?,

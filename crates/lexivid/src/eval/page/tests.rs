@@ -13,7 +13,7 @@ fn report(codes: &[[Truth; 2]]) -> EvaluationReport {
     let vocabulary = Vocabulary::new([entry("riding a bike", true), entry(NASTY, false)]).unwrap();
     let (mut scores, mut truths) = (Scores::new(2), Truths::new(2));
     for (index, row) in codes.iter().enumerate() {
-        scores.push(&[0.25, 0.2 * index as f32]).unwrap();
+        scores.push(&[0.25, 0.3 * index as f32]).unwrap();
         truths.push(row);
     }
     EvaluationReport {
