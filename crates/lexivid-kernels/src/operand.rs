@@ -78,6 +78,20 @@ impl Operand {
         self.write_rows(isa, x.len() / width, width, |row, to| to.copy_from_slice(&x[row * width..][..width]));
     }
 
+    /// The values, `[M, K]`, row-major: as they were stored, bf16 widened.
+    ///
+    /// # Panics
+    /// For int8, whose values are not what was written.
+    pub fn to_rows(&self) -> Vec<f32> {
+        let mut rows = vec![0.0; self.rows * self.width];
+        match &self.tiles {
+            Tiles::F32(tiles) => read_tiles(tiles, self.width, &mut rows, |x| x),
+            Tiles::Bf16(tiles) => read_tiles(tiles, self.width, &mut rows, bf16::to_f32),
+            Tiles::Int8(_) => panic!("values of an f32 or bf16 operand, got int8"),
+        }
+        rows
+    }
+
     /// Takes M rows of `width` values that `row` writes, one row a call, in any order.
     ///
     /// # Panics
@@ -146,6 +160,15 @@ fn begin_tiles<T: Element>(tiles: &mut Aligned<T>, rows: usize, width: usize) ->
         tiles.fill(T::zeroed()); // the padding along K is multiplied
     }
     Shared::new(tiles)
+}
+
+fn read_tiles<T: Element>(tiles: &[T], width: usize, rows: &mut [f32], widen: impl Fn(T) -> f32 + Sync) {
+    rows.par_chunks_mut(width.max(1)).with_min_len(TILE).enumerate().for_each(|(row, to)| {
+        for (i, to) in to.chunks_mut(T::ROW).enumerate() {
+            let from = &tiles[address::<T>(row, i * T::ROW, blocks::<T>(width))..];
+            to.iter_mut().zip(from).for_each(|(to, from)| *to = widen(*from));
+        }
+    });
 }
 
 /// The right to write an operand, in pieces of sixteen values of a row.
@@ -275,5 +298,24 @@ impl Kernel for QuantiseRow<'_> {
             }
         }
         if is_finite { scale } else { f32::NAN }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_filled_in_can_be_read() {
+        let x: Vec<f32> = (0..37 * 21).map(|i| i as f32 - 300.5).collect();
+        for precision in [Precision::F32, Precision::Bf16] {
+            let mut operand = Operand::new(precision);
+            operand.fill(Isa::Portable, &x, 21);
+            let expected: Vec<f32> = match precision {
+                Precision::F32 => x.clone(),
+                _ => x.iter().map(|x| bf16::from_f32(*x).to_f32()).collect(),
+            };
+            assert_eq!(operand.to_rows(), expected, "{precision}");
+        }
     }
 }

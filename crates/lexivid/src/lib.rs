@@ -66,6 +66,7 @@ pub mod nn;
 pub mod report;
 pub mod scores;
 pub mod soft_attributes;
+pub mod training;
 pub mod video;
 pub mod video_embedding;
 

@@ -1,6 +1,6 @@
 //! Label text -> token ids, as a model's own tokenizer does it.
 
-use std::path::Path;
+use std::{path::Path, str::FromStr};
 use tokenizers::{ModelWrapper, Tokenizer as HubTokenizer};
 
 /// Why a tokenizer could not be read or used.
@@ -70,6 +70,13 @@ impl Tokenizer {
     /// embedding.
     pub fn clip(path: &Path, context: usize, vocabulary: usize) -> Result<Self, TokenizerError> {
         Ok(Self { inner: read(path)?, canonical: Canonical::AsIs, context, vocabulary })
+    }
+
+    /// CLIP's tokenizer from the text of its `tokenizer.json`; otherwise as [`Tokenizer::clip`].
+    pub fn parse(json: &str, context: usize, vocabulary: usize) -> Result<Self, TokenizerError> {
+        let inner = HubTokenizer::from_str(json)
+            .map_err(|e| TokenizerError::BadFile { path: "tokenizer.json".into(), reason: e.to_string() })?;
+        Ok(Self { inner, canonical: Canonical::AsIs, context, vocabulary })
     }
 
     /// SigLIP's or SigLIP 2's tokenizer from its `tokenizer.json`. They differ in what is done to a text first, and are

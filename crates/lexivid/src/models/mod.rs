@@ -14,6 +14,7 @@ pub mod store;
 pub use crate::nn::Compute;
 pub use device::device;
 pub use dual_encoder::{DualEncoder, FittedOn, StoredCalibration};
+pub(crate) use dual_encoder::{DualEncoderConfig, Towers};
 pub use error::ModelError;
 pub use lexivid_kernels::Precision;
 

@@ -1,4 +1,4 @@
-use super::{Scope, WeightsError, values};
+use super::{Scope, WeightsError, trained, values};
 use candle_core::{D, Device, Result, Tensor};
 use lexivid_kernels::{Isa, layer_norm_rows};
 
@@ -22,10 +22,13 @@ impl LayerNorm {
 
     /// `[.., W]` -> `[.., W]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        if matches!(x.device(), Device::Cpu) && !x.track_op() {
+        if matches!(x.device(), Device::Cpu) && !x.track_op() && !self.weight.track_op() {
             let mut rows = values(x)?;
             self.rows(&mut rows)?;
             return Tensor::from_vec(rows, x.shape(), x.device());
+        }
+        if matches!(x.device(), Device::Cpu) && self.weight.track_op() {
+            return trained::layer_norm(x, &self.weight, &self.bias, self.eps, self.isa);
         }
         let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
         let variance = centred.sqr()?.mean_keepdim(D::Minus1)?; // [.., 1]

@@ -31,10 +31,12 @@ impl Linear {
         Ok(Self::new(&scope.tensor("weight", &[output, input])?, None, scope)?)
     }
 
-    /// From W `[out, in]` and b `[out]`, for the scope's device.
+    /// From W `[out, in]` and b `[out]`, for the scope's device, and for training if the scope is.
     pub fn new(weight: &Tensor, bias: Option<Tensor>, scope: &Scope) -> Result<Self> {
         Ok(Self(match &scope.compute().device {
-            Device::Cpu => Weight::Frozen(frozen::Linear::new(weight, bias.as_ref(), scope.compute())?.into()),
+            Device::Cpu if !scope.is_trainable() => {
+                Weight::Frozen(frozen::Linear::new(weight, bias.as_ref(), scope.compute())?.into())
+            }
             _ => Weight::Tensors { weight: weight.t()?, bias },
         }))
     }

@@ -1,7 +1,7 @@
 //! Beneath every room: pieces that several networks share, and the reading of weights. Knows no room.
 //!
-//! Networks exist twice: as differentiable tensor operations on any device, and, for the CPU, frozen on `lexivid-kernels`
-//! ([`frozen`]), with gradients for their inputs only. candle's `LayerNorm::forward` and `softmax_last_dim` are not used: they have
+//! Networks exist twice: as differentiable tensor operations on any device, and, for the CPU, on `lexivid-kernels`: frozen
+//! ([`frozen`]), with gradients for their inputs only, or to be trained (`trained`). candle's `LayerNorm::forward` and `softmax_last_dim` are not used: they have
 //! no backward and say nothing.
 
 mod activation;
@@ -21,8 +21,10 @@ pub(crate) use compute::on_every_path;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use mlp::Mlp;
+#[cfg(test)]
+pub(crate) use transformer::EncoderBlock;
 pub use transformer::{Encoder, EncoderConfig, SelfMask};
-pub use weights::{Scope, Weights, WeightsError};
+pub use weights::{Scope, Start, Weights, WeightsError};
 pub(crate) use weights::{shard_names, weight_files};
 
 pub mod cholesky;
@@ -30,6 +32,7 @@ pub mod frozen;
 #[cfg(test)]
 pub(crate) mod pseudo_random;
 pub mod torch_legacy;
+mod trained;
 
 use candle_core::{D, Result, Tensor};
 

@@ -1,4 +1,4 @@
-use super::{Activation, Attention, LayerNorm, Mlp, Scope, WeightsError, frozen};
+use super::{Activation, Attention, LayerNorm, Mlp, Scope, WeightsError, frozen, trained::TrainedBlock};
 use candle_core::{Device, Result, Tensor};
 use lexivid_kernels::{Mask, Matrix};
 
@@ -78,6 +78,8 @@ enum Blocks {
     Tensors(Vec<EncoderBlock>),
     /// Constant, packed, on the CPU.
     Frozen(Box<frozen::Stack>),
+    /// To be trained, on the CPU.
+    Trained(Vec<TrainedBlock>),
 }
 
 impl Encoder {
@@ -85,10 +87,13 @@ impl Encoder {
     pub fn load(scope: &Scope, config: &EncoderConfig) -> std::result::Result<Self, WeightsError> {
         let layers = (0..config.layers).map(|l| scope.enter("layers").enter(&l.to_string()));
         Ok(Self(match scope.compute().device {
-            Device::Cpu => {
+            Device::Cpu if !scope.is_trainable() => {
                 let blocks = layers.map(|layer| load_frozen(&layer, config)).collect::<std::result::Result<_, _>>()?;
                 Blocks::Frozen(Box::new(frozen::Stack::new(blocks, scope.compute().precision)))
             }
+            Device::Cpu => Blocks::Trained(
+                layers.map(|layer| TrainedBlock::load(&layer, config)).collect::<std::result::Result<_, _>>()?,
+            ),
             _ => Blocks::Tensors(
                 layers.map(|layer| EncoderBlock::load(&layer, config)).collect::<std::result::Result<_, _>>()?,
             ),
@@ -100,6 +105,15 @@ impl Encoder {
         let mut x = x;
         match &self.0 {
             Blocks::Frozen(stack) => stack.forward_tensor(x, mask, None, keep),
+            Blocks::Trained(blocks) => {
+                for block in blocks {
+                    x = block.forward(&x, mask)?;
+                    if let Some(keep) = &mut keep {
+                        keep.push(x.clone());
+                    }
+                }
+                Ok(x)
+            }
             Blocks::Tensors(blocks) => {
                 let mask = match mask {
                     SelfMask::None => None,
@@ -158,7 +172,7 @@ fn load_frozen(scope: &Scope, config: &EncoderConfig) -> std::result::Result<fro
 }
 
 /// `[S, S]`: 0 where the key is not after the query, minus infinity where it is.
-fn causal_mask(length: usize, device: &Device) -> Result<Tensor> {
+pub(super) fn causal_mask(length: usize, device: &Device) -> Result<Tensor> {
     let mask: Vec<f32> = (0..length)
         .flat_map(|query| (0..length).map(move |key| if key > query { f32::NEG_INFINITY } else { 0.0 }))
         .collect();

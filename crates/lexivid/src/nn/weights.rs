@@ -2,13 +2,14 @@
 //! `model.safetensors.index.json`.
 
 use super::Compute;
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, Tensor, Var};
 use safetensors::tensor::Metadata;
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs::File,
     io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 /// Why weights could not be read.
@@ -66,15 +67,29 @@ pub enum WeightsError {
     Tensor(#[from] candle_core::Error),
 }
 
-/// The weight files of one model. A tensor is read and converted when it is asked for, and never kept: whoever packs it has
-/// it once in memory, not twice.
+/// The weights of one model, from files or from their start values. A tensor is read and converted when it is asked for, and
+/// never kept, unless it is to be trained: whoever packs it has it once in memory, not twice.
 pub struct Weights {
+    origin: Origin,
+    /// Where weights are to be trained: a variable for every tensor that was asked for.
+    variables: Option<Mutex<BTreeMap<String, Var>>>,
+    compute: Compute,
+}
+
+enum Origin {
+    Files(Files),
+    Start(Box<Start>),
+}
+
+/// What a weight that was never trained starts from: its name and shape -> its values, row-major.
+pub type Start = dyn Fn(&str, &[usize]) -> Vec<f32> + Send + Sync;
+
+struct Files {
     shards: Vec<Shard>,
     /// Tensor -> index into `shards`.
     shard_of: HashMap<String, usize>,
     /// What to name when a tensor is missing: the file, or the index.
     source: PathBuf,
-    compute: Compute,
 }
 
 struct Shard {
@@ -127,6 +142,32 @@ impl Shard {
     }
 }
 
+impl Files {
+    fn values(&self, tensor: String, expected: &[usize]) -> Result<Vec<f32>, WeightsError> {
+        let Some(&shard) = self.shard_of.get(&tensor) else {
+            let path = self.source.clone();
+            return Err(WeightsError::MissingTensor { path, tensor, expected: expected.into() });
+        };
+        let shard = &self.shards[shard];
+        let Some(info) = shard.header.info(&tensor) else {
+            return Err(WeightsError::MissingTensor { path: shard.path.clone(), tensor, expected: expected.into() });
+        };
+        if info.shape != expected {
+            let (path, got) = (shard.path.clone(), info.shape.clone());
+            return Err(WeightsError::Shape { path, tensor, expected: expected.into(), got });
+        }
+        let dtype = info.dtype.try_into()?;
+        let mut values = Vec::with_capacity(expected.iter().product());
+        shard.read(info.data_offsets, |piece| {
+            let elements = piece.len() / DType::size_in_bytes(&dtype);
+            let piece = Tensor::from_raw_buffer(piece, dtype, &[elements], &Device::Cpu)?.to_dtype(DType::F32)?;
+            values.extend(piece.to_vec1::<f32>()?);
+            Ok(())
+        })?;
+        Ok(values)
+    }
+}
+
 impl Weights {
     /// Looks into `model.safetensors`, or the shards that `model.safetensors.index.json` lists, in `dir`. Tensors go to the
     /// device as f32, whatever they are stored as.
@@ -139,7 +180,23 @@ impl Weights {
             shard_of.extend(shard.header.tensors().into_keys().map(|name| (name, shards.len())));
             shards.push(shard);
         }
-        Ok(Self { shards, shard_of, source, compute: compute.clone() })
+        let origin = Origin::Files(Files { shards, shard_of, source });
+        Ok(Self { origin, variables: None, compute: compute.clone() })
+    }
+
+    /// Weights to be trained, from their start values.
+    pub fn start(start: Box<Start>, compute: &Compute) -> Self {
+        Self { origin: Origin::Start(start), variables: Some(Mutex::default()), compute: compute.clone() }
+    }
+
+    /// The same weights, to be trained: networks that read them compute with candle's tensors, and gradients reach them.
+    pub fn trainable(self) -> Self {
+        Self { variables: Some(Mutex::default()), ..self }
+    }
+
+    /// The tensors that were asked for so far, by name; none where they are not to be trained.
+    pub fn variables(&self) -> BTreeMap<String, Var> {
+        self.variables.as_ref().map(|v| v.lock().unwrap_or_else(PoisonError::into_inner).clone()).unwrap_or_default()
     }
 
     /// The top of the tensors' names.
@@ -196,38 +253,31 @@ impl Scope<'_> {
         Self { weights: self.weights, prefix: format!("{}{name}.", self.prefix) }
     }
 
-    /// The tensor `{prefix}{name}` in f32.
+    /// The tensor `{prefix}{name}` in f32: a variable where weights are to be trained.
     ///
     /// # Errors
     /// When it is missing, or has another shape than `expected`.
     pub fn tensor(&self, name: &str, expected: &[usize]) -> Result<Tensor, WeightsError> {
-        Ok(Tensor::from_vec(self.values(name, expected)?, expected, &self.compute().device)?)
+        let tensor = Tensor::from_vec(self.values(name, expected)?, expected, &self.compute().device)?;
+        let Some(variables) = &self.weights.variables else { return Ok(tensor) };
+        let variable = Var::from_tensor(&tensor)?;
+        let tensor = variable.as_tensor().clone();
+        variables.lock().unwrap_or_else(PoisonError::into_inner).insert(format!("{}{name}", self.prefix), variable);
+        Ok(tensor)
     }
 
     /// The values of the tensor `{prefix}{name}`, row-major; otherwise as [`Scope::tensor`].
     pub fn values(&self, name: &str, expected: &[usize]) -> Result<Vec<f32>, WeightsError> {
         let tensor = format!("{}{name}", self.prefix);
-        let Some(&shard) = self.weights.shard_of.get(&tensor) else {
-            let path = self.weights.source.clone();
-            return Err(WeightsError::MissingTensor { path, tensor, expected: expected.into() });
-        };
-        let shard = &self.weights.shards[shard];
-        let Some(info) = shard.header.info(&tensor) else {
-            return Err(WeightsError::MissingTensor { path: shard.path.clone(), tensor, expected: expected.into() });
-        };
-        if info.shape != expected {
-            let (path, got) = (shard.path.clone(), info.shape.clone());
-            return Err(WeightsError::Shape { path, tensor, expected: expected.into(), got });
+        match &self.weights.origin {
+            Origin::Files(files) => files.values(tensor, expected),
+            Origin::Start(start) => Ok(start(&tensor, expected)),
         }
-        let dtype = info.dtype.try_into()?;
-        let mut values = Vec::with_capacity(expected.iter().product());
-        shard.read(info.data_offsets, |piece| {
-            let elements = piece.len() / DType::size_in_bytes(&dtype);
-            let piece = Tensor::from_raw_buffer(piece, dtype, &[elements], &Device::Cpu)?.to_dtype(DType::F32)?;
-            values.extend(piece.to_vec1::<f32>()?);
-            Ok(())
-        })?;
-        Ok(values)
+    }
+
+    /// Whether networks are to be built so that their weights can be trained.
+    pub fn is_trainable(&self) -> bool {
+        self.weights.variables.is_some()
     }
 
     /// Where and how the weights are to be used.

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 /// Which family a model is of: what its files are named, and what its numbers default to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Family {
+pub(crate) enum Family {
     /// OpenAI's CLIP, and OpenCLIP exports in its layout.
     Clip,
     /// SigLIP, and SigLIP 2 of fixed resolution.
@@ -20,12 +20,12 @@ pub(super) enum Family {
 
 /// Both towers' sizes.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct DualEncoderConfig {
-    pub(super) family: Family,
-    pub(super) vision: VitConfig,
-    pub(super) text: TextConfig,
+pub(crate) struct DualEncoderConfig {
+    pub(crate) family: Family,
+    pub(crate) vision: VitConfig,
+    pub(crate) text: TextConfig,
     /// `text_config.pad_token_id`, for tokenizers that do not say themselves.
-    pub(super) pad_token: u32,
+    pub(crate) pad_token: u32,
 }
 
 /// The file, as far as it is read. What is left out has transformers' default of the family.
@@ -89,7 +89,7 @@ impl DualEncoderConfig {
     ///
     /// # Errors
     /// What was expected and what was found, in words.
-    pub(super) fn parse(json: &str) -> Result<Self, String> {
+    pub(crate) fn parse(json: &str) -> Result<Self, String> {
         let file: ConfigFile = serde_json::from_str(json).map_err(|e| e.to_string())?;
         let text = file.text_config_dict.unwrap_or(file.text_config);
         let vision = file.vision_config_dict.unwrap_or(file.vision_config);

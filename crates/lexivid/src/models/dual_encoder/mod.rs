@@ -5,21 +5,24 @@ mod calibration;
 mod config;
 #[cfg(test)]
 mod tests;
+mod towers;
 
 pub use calibration::{FittedOn, StoredCalibration};
 
 use super::{About, Model, ModelError, fingerprint, store::Store};
 use crate::{
-    features::{FrameFeatures, Vit},
+    features::FrameFeatures,
     frames::{FramePixels, Preprocessing},
     label::{Label, prompts, tidy_name},
-    label_embedding::{Calibration, LabelEmbedding, Origin, TextPooling, TextTransformer, Tokenizer},
+    label_embedding::{Calibration, LabelEmbedding, Origin, TextPooling, Tokenizer},
     nn::{Compute, Weights, l2_normalised},
     video_embedding::{VideoEmbedding, frame_mean},
 };
 use candle_core::{D, Device, Tensor};
-use config::{DualEncoderConfig, Family};
+pub(crate) use config::DualEncoderConfig;
+use config::Family;
 use std::{collections::BTreeMap, path::Path};
+pub(crate) use towers::Towers;
 
 /// Pictures that go through the image tower at once; bounds memory (about 100 MB for ViT-B/16).
 const PICTURE_BATCH: usize = 8;
@@ -30,8 +33,7 @@ const SENTENCE_BATCH: usize = 64;
 pub struct DualEncoder {
     about: About,
     preprocessing: Preprocessing,
-    vision: Vit,
-    text: TextTransformer,
+    towers: Towers,
     tokenizer: Tokenizer,
     /// Fills sentences up to the length of their batch.
     pad_token: u32,
@@ -52,17 +54,14 @@ impl DualEncoder {
         let pad_token = pad_token(dir, &tokenizer, &config)?;
 
         let weights = Weights::open(dir, compute)?;
-        let root = weights.root();
-        let vision = Vit::load(&root, &config.vision)?;
-        let text = TextTransformer::load(&root, &config.text)?;
-
-        let logit_scale = scalar(&weights, "logit_scale", config.family)?.exp();
+        let towers = Towers::load(&weights.root(), &config)?;
+        let logit_scale = number(&towers.logit_scale)?.exp();
         let own = StoredCalibration::read(dir)?;
         let mut caveats = Vec::new();
         let calibration = match (&own, config.family) {
             (Some(own), _) => own.calibration(),
             (None, Family::Siglip | Family::Siglip2) => {
-                Calibration { scale: logit_scale, bias: scalar(&weights, "logit_bias", config.family)? }
+                Calibration { scale: logit_scale, bias: number(&weights.root().tensor("logit_bias", &[1])?)? }
             }
             (None, Family::Clip) => {
                 caveats.push(format!(
@@ -85,8 +84,7 @@ impl DualEncoder {
         Ok(Self {
             about,
             preprocessing,
-            vision,
-            text,
+            towers,
             tokenizer,
             pad_token,
             calibration,
@@ -103,22 +101,22 @@ impl DualEncoder {
             for sentence in batch {
                 let tokens = self.tokenizer.encode(sentence)?;
                 if tokens.truncated {
-                    let context = self.text.config().context;
+                    let context = self.towers.text.config().context;
                     tracing::warn!("only the first {context} tokens of {sentence:?} are looked at");
                 }
                 rows.push(tokens.ids);
             }
-            let pooling = self.text.config().pooling;
+            let pooling = self.towers.text.config().pooling;
             let length = match pooling {
                 // SigLIP was trained on full-length sequences, and pools the last position.
-                TextPooling::Last => self.text.config().context,
+                TextPooling::Last => self.towers.text.config().context,
                 // CLIP's attention is causal: padding behind the pooled position changes nothing.
                 _ => rows.iter().map(Vec::len).max().unwrap_or(0),
             };
             rows.iter_mut().for_each(|ids| ids.resize(length, self.pad_token));
             let pooled_at: Vec<usize> = rows.iter().map(|ids| pooling.position(ids)).collect();
             let ids = Tensor::from_vec(rows.concat(), (batch.len(), length), &self.device)?; // [B, S]
-            let output = self.text.forward(&self.text.token_embeddings(&ids)?, &pooled_at, false)?;
+            let output = self.towers.text.forward(&self.towers.text.token_embeddings(&ids)?, &pooled_at, false)?;
             embeddings.extend(output.embedding.to_vec2::<f32>()?.into_iter().map(l2_normalised));
         }
         Ok(embeddings)
@@ -135,7 +133,7 @@ impl Model for DualEncoder {
     }
 
     fn dimension(&self) -> usize {
-        self.vision.config().dimension()
+        self.towers.vision.config().dimension()
     }
 
     fn encode_frames(&self, frames: &[FramePixels]) -> Result<Vec<FrameFeatures>, ModelError> {
@@ -143,7 +141,7 @@ impl Model for DualEncoder {
         let mut embeddings = Vec::with_capacity(frames.len() * views);
         for batch in frames.chunks((PICTURE_BATCH / views).max(1)) {
             let pixels = self.preprocessing.normalise(batch, &self.device)?.flatten(0, 1)?; // [B * V, 3, H, W]
-            let pooled = self.vision.forward(&pixels, false)?.pooled; // [B * V, D]
+            let pooled = self.towers.vision.forward(&pixels, false)?.pooled; // [B * V, D]
             embeddings.extend(pooled.to_vec2::<f32>()?.into_iter().map(l2_normalised));
         }
         let mut embeddings = embeddings.into_iter();
@@ -265,13 +263,9 @@ fn pad_token(dir: &Path, tokenizer: &Tokenizer, config: &DualEncoderConfig) -> R
     Ok(id)
 }
 
-/// A number of the model; CLIP stores its scale without dimensions, SigLIP as a list of one.
-fn scalar(weights: &Weights, name: &str, family: Family) -> Result<f32, ModelError> {
-    let shape: &[usize] = match family {
-        Family::Clip => &[],
-        Family::Siglip | Family::Siglip2 => &[1],
-    };
-    Ok(weights.root().tensor(name, shape)?.flatten_all()?.sum(D::Minus1)?.to_scalar()?)
+/// The value of a tensor that has just one.
+fn number(tensor: &Tensor) -> Result<f32, ModelError> {
+    Ok(tensor.flatten_all()?.sum(D::Minus1)?.to_scalar()?)
 }
 
 /// The model card that lies beside the weights, or nothing. Cards from the hub begin with metadata between two lines of

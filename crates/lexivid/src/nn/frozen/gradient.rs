@@ -1,6 +1,7 @@
-//! Forward through a block with what its gradient needs kept, and the gradient with respect to its input.
+//! Forward through a block with what its gradients need kept, and the gradients with respect to its input and, if it is
+//! trained, its weights.
 
-use super::{AttentionSizes, Block, Mlp, Rotary};
+use super::{AttentionSizes, Block, Mlp, Norm, Rotary, weight_gradients::WeightGradients};
 use lexivid_kernels::{
     Mask, Operand, Out, Values, activate, activation_gradient, attention, attention_gradient, gate, gate_gradient,
 };
@@ -51,8 +52,17 @@ impl Block {
         Kept { x: input, qkv, middle, hidden }
     }
 
-    /// The gradient with respect to the block's input, `[M, W]`, of that with respect to its output, `dy`.
-    pub fn gradient(&self, kept: &Kept, dy: &[f32], length: usize, mask: Mask, rotary: Option<&Rotary>) -> Vec<f32> {
+    /// The gradient with respect to the block's input, `[M, W]`, of that with respect to its output, `dy`. Those with respect to
+    /// the weights go to `weights`, for blocks with layer norms and a plain MLP.
+    pub fn gradient(
+        &self,
+        kept: &Kept,
+        dy: &[f32],
+        length: usize,
+        mask: Mask,
+        rotary: Option<&Rotary>,
+        mut weights: Option<&mut WeightGradients>,
+    ) -> Vec<f32> {
         let (isa, precision) = (self.isa, self.qkv.precision());
         let (mut narrow, mut wide) = (Operand::new(precision), Operand::new(precision));
         let (first, second) = self.mlp.layers();
@@ -71,6 +81,16 @@ impl Block {
         }
         let mut d_normed = vec![0.0; rows * width];
         first.gradient(&wide, Out::Rows(&mut d_normed)); // [M, W]
+        if let (Some(weights), Mlp::Plain { activation, .. }) = (&mut weights, &self.mlp) {
+            let (mut active, mut normed) = (Operand::new(precision), Operand::new(precision));
+            activate(isa, &kept.hidden, second.weight.width(), *activation, &mut active);
+            self.norm2.apply(isa, &kept.middle, &mut normed);
+            weights.linear(dy.to_vec(), width, active.to_rows(), second.weight.width());
+            weights.linear(wide.to_rows(), first.weight.columns(), normed.to_rows(), width);
+            if let Norm::Layer { eps, .. } = self.norm2 {
+                weights.norm(&kept.middle, &d_normed, eps, width);
+            }
+        }
         let mut dx = dy.to_vec();
         self.norm2.gradient(isa, &kept.middle, &d_normed, &mut dx);
 
@@ -88,6 +108,17 @@ impl Block {
         }
         wide.fill(isa, &d_qkv, stacked);
         self.qkv.gradient(&wide, Out::Rows(&mut d_normed)); // [M, W]
+        if let Some(weights) = &mut weights {
+            let [q, k, v] = parts;
+            let (mut mixed, mut normed) = (Operand::new(precision), Operand::new(precision));
+            attention(isa, &self.attention.of(rows / length, length, mask), q, k, v, &mut mixed);
+            self.norm1.apply(isa, &kept.x, &mut normed);
+            weights.linear(dx.clone(), width, mixed.to_rows(), self.out.weight.width());
+            weights.linear(d_qkv, stacked, normed.to_rows(), width);
+            if let Norm::Layer { eps, .. } = self.norm1 {
+                weights.norm(&kept.x, &d_normed, eps, width);
+            }
+        }
         self.norm1.gradient(isa, &kept.x, &d_normed, &mut dx);
         dx
     }

@@ -33,7 +33,7 @@ impl CustomOp1 for BlockOp {
         let (_, length, _) = x.dims3()?;
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(kept) = &*kept else { bail!("frozen-block: a gradient before the way forward") };
-        let dx = self.block.gradient(kept, &values(dy)?, length, self.mask.kernel(), self.rotary.as_deref());
+        let dx = self.block.gradient(kept, &values(dy)?, length, self.mask.kernel(), self.rotary.as_deref(), None);
         Ok(Some(Tensor::from_vec(dx, x.shape(), x.device())?))
     }
 }

@@ -1,0 +1,144 @@
+use super::{Gradients, TrainingError};
+use candle_core::{Tensor, Var};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How weights follow their gradients.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OptimizerConfig {
+    /// Highest rate.
+    pub rate: f64,
+    /// Decay of the averages of gradients and of their squares.
+    pub betas: (f64, f64),
+    /// Added to the root of the squares' average.
+    pub eps: f64,
+    /// Share of a weight that is lost a step, times the rate; not of gains, biases and embeddings.
+    pub weight_decay: f64,
+    /// Greatest length of all gradients together; longer ones are shortened to it.
+    pub clip: f64,
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        Self { rate: 3e-4, betas: (0.9, 0.98), eps: 1e-6, weight_decay: 0.05, clip: 1.0 }
+    }
+}
+
+/// AdamW (Loshchilov, Hutter, arXiv 1711.05101). candle's keeps its averages to itself, so that a run could not be resumed.
+#[derive(Debug)]
+pub struct AdamW {
+    config: OptimizerConfig,
+    /// Steps taken.
+    pub(super) steps: u64,
+    pub(super) weights: BTreeMap<String, Weight>,
+}
+
+/// A weight with its averages.
+#[derive(Debug)]
+pub(super) struct Weight {
+    pub variable: Var,
+    decays: bool,
+    /// Average of gradients.
+    pub first_moment: Vec<f32>,
+    /// Average of their squares.
+    pub second_moment: Vec<f32>,
+}
+
+impl AdamW {
+    /// For these weights, averages 0.
+    pub fn new(variables: &BTreeMap<String, Var>, config: OptimizerConfig) -> Self {
+        let weights = variables.iter().map(|(name, variable)| {
+            let zeros = vec![0.0; variable.elem_count()];
+            let weight = Weight {
+                variable: variable.clone(),
+                decays: decays(name, variable.dims()),
+                first_moment: zeros.clone(),
+                second_moment: zeros,
+            };
+            (name.clone(), weight)
+        });
+        Self { config, steps: 0, weights: weights.collect() }
+    }
+
+    /// One step of `rate`. `gradients` are in the order of the weights' names, and are clipped. Returns their length before that.
+    pub fn step(&mut self, gradients: &mut Gradients, rate: f64) -> Result<f64, TrainingError> {
+        self.steps += 1;
+        let length = gradients.of.iter().flatten().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+        let shorten = if length > self.config.clip { (self.config.clip / length) as f32 } else { 1.0 };
+        let (beta1, beta2) = self.config.betas;
+        let unbias = |beta: f64| (1.0 - beta.powi(self.steps as i32)) as f32;
+        let (unbias1, unbias2) = (unbias(beta1), unbias(beta2));
+        let (beta1, beta2, eps, step) = (beta1 as f32, beta2 as f32, self.config.eps as f32, rate as f32);
+        for (weight, gradient) in self.weights.values_mut().zip(&gradients.of) {
+            let keep = if weight.decays { 1.0 - (rate * self.config.weight_decay) as f32 } else { 1.0 };
+            let mut values = weight.variable.flatten_all()?.to_vec1::<f32>()?;
+            let averages = weight.first_moment.iter_mut().zip(&mut weight.second_moment);
+            for ((x, g), (m, v)) in values.iter_mut().zip(gradient).zip(averages) {
+                let g = g * shorten;
+                *m = beta1 * *m + (1.0 - beta1) * g;
+                *v = beta2 * *v + (1.0 - beta2) * g * g;
+                *x = *x * keep - step * (*m / unbias1) / ((*v / unbias2).sqrt() + eps);
+            }
+            let shape = weight.variable.shape().clone();
+            weight.variable.set(&Tensor::from_vec(values, shape, weight.variable.device())?)?;
+        }
+        Ok(length)
+    }
+}
+
+/// Matrices decay; gains, biases and single numbers do not, nor what is looked up rather than multiplied.
+fn decays(name: &str, shape: &[usize]) -> bool {
+    let looked_up = ["token_embedding", "position_embedding", "class_embedding"];
+    shape.len() > 1 && !looked_up.iter().any(|part| name.contains(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+    use candle_nn::optim::{self, Optimizer, ParamsAdamW};
+
+    /// candle's optimizer is an independent implementation.
+    #[test]
+    fn agrees_with_candles() {
+        let start = Tensor::new(&[[1.0f32, -2.0], [0.5, 3.0]], &Device::Cpu).unwrap();
+        let (ours, theirs) = (Var::from_tensor(&start).unwrap(), Var::from_tensor(&start.copy().unwrap()).unwrap());
+        let config = OptimizerConfig { rate: 0.0, betas: (0.8, 0.95), eps: 1e-6, weight_decay: 0.1, clip: 1e9 };
+        let params = ParamsAdamW { lr: 0.05, beta1: 0.8, beta2: 0.95, eps: 1e-6, weight_decay: 0.1 };
+        let mut adamw = AdamW::new(&BTreeMap::from([("w".to_owned(), ours.clone())]), config);
+        let mut peer = optim::AdamW::new(vec![theirs.clone()], params).unwrap();
+        for _ in 0..5 {
+            let loss = |w: &Var| w.as_tensor().sqr().unwrap().sqr().unwrap().sum_all().unwrap();
+            let gradients = loss(&ours).backward().unwrap();
+            let gradient = gradients.get(&ours).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+            adamw.step(&mut Gradients { loss: 0.0, of: vec![gradient] }, 0.05).unwrap();
+            peer.backward_step(&loss(&theirs)).unwrap();
+        }
+        let values = |w: &Var| w.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        for (a, b) in values(&ours).iter().zip(values(&theirs)) {
+            assert!((a - b).abs() < 1e-5, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn long_gradients_are_shortened() {
+        let w = Var::from_tensor(&Tensor::new(&[0f32, 0.0], &Device::Cpu).unwrap()).unwrap();
+        let config = OptimizerConfig { clip: 1.0, betas: (0.0, 0.0), eps: 1.0, ..OptimizerConfig::default() };
+        let mut adamw = AdamW::new(&BTreeMap::from([("bias".to_owned(), w.clone())]), config);
+        let length = adamw.step(&mut Gradients { loss: 0.0, of: vec![vec![3.0, 4.0]] }, 1.0).unwrap();
+        assert_eq!(length, 5.0);
+        // m = g = (0.6, 0.8) after clipping; step g / (|g| + 1).
+        let got = w.to_vec1::<f32>().unwrap();
+        assert!((got[0] + 0.6 / 1.6).abs() < 1e-6 && (got[1] + 0.8 / 1.8).abs() < 1e-6, "{got:?}");
+    }
+
+    #[test]
+    fn only_matrices_decay() {
+        assert!(decays("text_model.encoder.layers.0.mlp.fc1.weight", &[4, 2]));
+        assert!(decays("vision_model.embeddings.patch_embedding.weight", &[4, 3, 2, 2]));
+        assert!(!decays("text_model.embeddings.token_embedding.weight", &[4, 2]));
+        assert!(!decays("text_model.final_layer_norm.weight", &[4]));
+        assert!(!decays("logit_scale", &[]));
+    }
+}
