@@ -37,6 +37,9 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     if let Some(hint) = known.and_then(Error::hint).or_else(stage) {
         eprintln!("hint: {hint}");
     }
-    let wrong = matches!(known, Some(Error::Label(_) | Error::Training(TrainingError::Config { .. })));
+    let wrong = matches!(
+        known,
+        Some(Error::Label(_) | Error::Dataset(_) | Error::Training(TrainingError::Config { .. }))
+    );
     if error.is::<WrongUse>() || wrong { ExitCode::from(2) } else { ExitCode::FAILURE }
 }

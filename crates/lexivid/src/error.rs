@@ -2,6 +2,8 @@
 
 use crate::{
     classify::ClassifyError,
+    dataset::DatasetError,
+    eval::EvalError,
     frames::{PreprocessingError, SamplingError},
     label::LabelError,
     models::ModelError,
@@ -26,12 +28,18 @@ pub enum Error {
     /// A label or a list of labels is not usable.
     #[error(transparent)]
     Label(#[from] LabelError),
+    /// A manifest or a vocabulary is not usable.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
     /// A model could not be fetched, loaded or run.
     #[error(transparent)]
     Model(#[from] ModelError),
     /// A classification could not be carried out.
     #[error(transparent)]
     Classify(#[from] ClassifyError),
+    /// Something could not be evaluated or calibrated.
+    #[error(transparent)]
+    Eval(#[from] EvalError),
     /// A report could not be written.
     #[error(transparent)]
     Report(#[from] ReportError),
@@ -46,9 +54,11 @@ impl Error {
         match self {
             Error::Video(e) => e.hint(),
             Error::Label(e) => e.hint(),
+            Error::Dataset(e) => e.hint(),
             Error::Model(e) => e.hint(),
             Error::Classify(e) => e.hint(),
             Error::Training(e) => e.hint(),
+            Error::Eval(e) => e.hint(),
             Error::Sampling(_) | Error::Preprocessing(_) | Error::Report(_) => None,
         }
     }
