@@ -42,6 +42,8 @@ pub enum Command {
     Calibrate(Calibrate),
     /// Measure time per stage and peak memory on a video
     Bench(Bench),
+    /// Finetune a frozen model to the labels of a data set
+    Train(Train),
     /// Pretrain a small CLIP on the sprites of Stage, the synthetic benchmark
     Pretrain(Pretrain),
 }
@@ -399,9 +401,19 @@ pub struct Bench {
 }
 
 #[derive(ClapArgs)]
+pub struct Train {
+    /// What to train, on what, and how: a .toml file; docs/TRAINING.md describes it
+    #[arg(long, value_name = "CONFIG.toml")]
+    pub config: PathBuf,
+
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+#[derive(ClapArgs)]
 pub struct Pretrain {
     /// What to train, and how: a .toml file such as crates/lexivid-stage/nano-clip/pretrain.toml
-    #[arg(value_name = "CONFIG.toml")]
+    #[arg(long, value_name = "CONFIG.toml")]
     pub config: PathBuf,
 
     /// What Stage is drawn with; scripts/stage-assets fetches it and prints the directory

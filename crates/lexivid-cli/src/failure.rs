@@ -28,7 +28,11 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let known = error.downcast_ref::<Error>();
-    if let Some(Error::Classify(ClassifyError::Interrupted)) = known {
+    if let Some(
+        Error::Classify(ClassifyError::Interrupted)
+        | Error::Training(TrainingError::Classify(ClassifyError::Interrupted)),
+    ) = known
+    {
         eprintln!("interrupted");
         return ExitCode::from(130);
     }
@@ -39,7 +43,11 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     }
     let wrong = matches!(
         known,
-        Some(Error::Label(_) | Error::Dataset(_) | Error::Training(TrainingError::Config { .. }))
+        Some(
+            Error::Label(_)
+                | Error::Dataset(_)
+                | Error::Training(TrainingError::Config { .. } | TrainingError::Dataset(_))
+        )
     );
     if error.is::<WrongUse>() || wrong { ExitCode::from(2) } else { ExitCode::FAILURE }
 }

@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         args::Command::Eval(eval) => commands::eval::run(&eval, &progress),
         args::Command::Calibrate(calibrate) => commands::calibrate::run(&calibrate, &progress),
         args::Command::Bench(bench) => commands::bench::run(&bench, &stages, &progress),
+        args::Command::Train(train) => commands::train::run(&train, &progress),
         args::Command::Pretrain(pretrain) => commands::pretrain::run(&pretrain, &progress),
     };
     match outcome {

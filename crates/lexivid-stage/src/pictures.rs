@@ -24,6 +24,10 @@ const TEMPLATES: [&str; 8] = [
     "there is a {} here.",
 ];
 
+/// Over so many steps, pictures grow from easy ones to all kinds. An untrained model that is shown all kinds at once sees backdrops
+/// and sentences, not what differs between them, and learns to tell nothing apart before it learns anything.
+const EASY: u64 = 300;
+
 /// Single sprites before backdrops, with captions: what Nano-CLIP is pretrained on. No concept of [`crate::Role::U2`] is among them.
 pub struct SpritePictures {
     seed: u64,
@@ -48,23 +52,33 @@ impl SpritePictures {
         Self { seed, concepts, sprites }
     }
 
-    /// One picture, `side` x `side`.
-    fn picture(&self, concept: usize, style: Style, families: &[Family], random: &mut Random, side: u32) -> Vec<u8> {
+    /// One picture, `side` x `side`; an easy one is large and upright on one colour.
+    fn picture(
+        &self,
+        concept: usize,
+        style: Style,
+        families: &[Family],
+        easy: bool,
+        random: &mut Random,
+        side: u32,
+    ) -> Vec<u8> {
         let family = *random.choose(families);
         let seed = random.below(1 << 30) as u64;
-        let mut frame = match random.chance(0.15) {
+        let mut frame = match easy || random.chance(0.15) {
             true => RgbImage::from_pixel(side, side, image::Rgb([0; 3].map(|_| random.below(256) as u8))),
             false => backdrop(family, seed, side, side),
         };
         // As large as actors on Stage, and larger.
-        let size = side as f32 * (random.between((0.25f32).ln(), (0.95f32).ln())).exp();
+        let smallest: f32 = if easy { 0.7 } else { 0.25 };
+        let size = side as f32 * random.between(smallest.ln(), 0.95f32.ln()).exp();
         let room = (side as f32 - size).max(0.0) / 2.0;
         let middle = side as f32 / 2.0;
+        let tilt = if easy { 0.0 } else { 0.45 };
         let pose = Pose {
             x: middle + random.between(-room, room),
             y: middle + random.between(-room, room),
             size,
-            angle: random.between(-0.45, 0.45),
+            angle: random.between(-tilt, tilt),
             turn: if random.chance(0.5) { 1.0 } else { -1.0 },
             opacity: 1.0,
         };
@@ -82,13 +96,16 @@ impl SpritePictures {
         frame.into_raw()
     }
 
-    fn caption(&self, concept: &Concept, random: &mut Random) -> (String, String) {
+    /// A caption, and the phrase in it; an easy one is the plain name.
+    fn caption(&self, concept: &Concept, easy: bool, random: &mut Random) -> (String, String) {
         let phrase = match random.unit() {
+            _ if easy => concept.name.name.clone(),
             at if at < 0.12 && !concept.groups.is_empty() => (*random.choose(concept.groups)).to_owned(),
             at if at < 0.5 && !concept.keywords.is_empty() => random.choose(&concept.keywords).clone(),
             _ => concept.name.name.clone(),
         };
-        (random.choose(&TEMPLATES).replace("{}", &phrase), phrase)
+        let template = if easy { TEMPLATES[0] } else { random.choose(&TEMPLATES) };
+        (template.replace("{}", &phrase), phrase)
     }
 }
 
@@ -116,8 +133,9 @@ impl Pictures for SpritePictures {
                 let styles: Vec<Style> =
                     Style::TRAIN.into_iter().filter(|style| self.sprites.contains_key(&(*style, concept))).collect();
                 let style = *random.choose(&styles);
-                let picture = self.picture(concept, style, &Family::TRAIN, &mut random, side);
-                let (caption, phrase) = self.caption(&self.concepts[concept], &mut random);
+                let easy = random.unit() >= step as f32 / EASY as f32;
+                let picture = self.picture(concept, style, &Family::TRAIN, easy, &mut random, side);
+                let (caption, phrase) = self.caption(&self.concepts[concept], easy, &mut random);
                 (picture, caption, phrase)
             })
             .collect();
@@ -141,7 +159,7 @@ impl Pictures for SpritePictures {
     fn validation(&self, side: u32) -> Vec<(Vec<u8>, usize)> {
         let one = |i: usize| {
             let mut random = Random::new(self.seed, "validation", i as u64);
-            (self.picture(i, Style::VALIDATION, &Family::VALIDATION, &mut random, side), i)
+            (self.picture(i, Style::VALIDATION, &Family::VALIDATION, false, &mut random, side), i)
         };
         (0..self.concepts.len()).into_par_iter().map(one).collect()
     }

@@ -91,6 +91,8 @@ impl TextTransformer {
         };
         let tokens = embeddings.enter("token_embedding").tensor("weight", &[config.vocabulary, width])?;
         let stored = match root.compute().precision {
+            // A rounded copy would not follow the weights that are trained.
+            _ if root.is_trainable() => DType::F32,
             Precision::F32 => DType::F32,
             Precision::Bf16 | Precision::Int8 => DType::BF16,
         };

@@ -18,7 +18,7 @@ const SETTLED: Duration = Duration::from_secs(3);
 
 /// The digests of files that have not changed since they were hashed, in a file.
 #[derive(Debug)]
-pub(super) struct KnownDigests {
+pub(crate) struct KnownDigests {
     file: PathBuf,
 }
 
@@ -67,7 +67,7 @@ impl KnownDigests {
     }
 
     /// SHA-256 of a file, 64 hexadecimal digits; read from the file only where it is small or has changed.
-    pub(super) fn sha256_of(&self, path: &Path) -> io::Result<String> {
+    pub(crate) fn sha256_of(&self, path: &Path) -> io::Result<String> {
         let path = path.canonicalize()?;
         let state = State::of(&path.metadata()?)?;
         if state.bytes < SMALLEST {

@@ -4,6 +4,7 @@ mod device;
 mod digest;
 mod dual_encoder;
 mod error;
+mod finetuned;
 mod fingerprint;
 mod known_digests;
 mod manifest;
@@ -16,6 +17,7 @@ pub use device::device;
 pub use dual_encoder::{DualEncoder, FittedOn, StoredCalibration};
 pub(crate) use dual_encoder::{DualEncoderConfig, Towers};
 pub use error::ModelError;
+pub use finetuned::{Finetuned, FinetunedConfig, Heads, HeadsConfig, MODEL_TYPE as FINETUNED};
 pub use lexivid_kernels::Precision;
 
 use std::{
@@ -84,7 +86,7 @@ pub struct About {
 }
 
 /// The model types of `config.json` that [`load`] knows.
-const SUPPORTED: [&str; 4] = ["clip", "siglip", "siglip2", starter::MODEL_TYPE];
+const SUPPORTED: [&str; 5] = ["clip", "siglip", "siglip2", starter::MODEL_TYPE, finetuned::MODEL_TYPE];
 
 /// The directory of an installed model whose similarities can be calibrated: where its [`StoredCalibration`] lies.
 ///
@@ -108,6 +110,7 @@ pub fn load(name: &str, compute: &Compute) -> Result<Arc<dyn Model>, ModelError>
     match model_type(&dir)?.as_str() {
         "clip" | "siglip" | "siglip2" => Ok(Arc::new(DualEncoder::load(name, &dir, compute)?)),
         starter::MODEL_TYPE => Ok(Arc::new(starter::load(&dir, compute)?)),
+        finetuned::MODEL_TYPE => Ok(Arc::new(Finetuned::load(name, &dir, compute)?)),
         other => Err(ModelError::BadFile {
             path: dir.join("config.json"),
             reason: format!("expected model_type {}, got {other:?}", SUPPORTED.join(", ")),

@@ -10,6 +10,7 @@ mod compute;
 mod layer_norm;
 mod linear;
 mod mlp;
+mod residual;
 mod transformer;
 mod weights;
 
@@ -21,6 +22,7 @@ pub(crate) use compute::on_every_path;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use mlp::Mlp;
+pub use residual::{Residual, ResidualConfig};
 #[cfg(test)]
 pub(crate) use transformer::EncoderBlock;
 pub use transformer::{Encoder, EncoderConfig, SelfMask};

@@ -1,4 +1,7 @@
-use crate::{label_embedding::TokenizerError, models::ModelError, nn::WeightsError};
+use crate::{
+    classify::ClassifyError, dataset::DatasetError, eval::EvalError, label_embedding::TokenizerError,
+    models::ModelError, nn::WeightsError,
+};
 use std::path::PathBuf;
 
 /// Why a training cannot begin or go on.
@@ -69,6 +72,15 @@ pub enum TrainingError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The data set is not usable.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    /// Validation failed.
+    #[error(transparent)]
+    Eval(#[from] EvalError),
+    /// An example could not be looked at, or the user asked to stop.
+    #[error(transparent)]
+    Classify(#[from] ClassifyError),
     /// The model failed.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -98,6 +110,7 @@ impl TrainingError {
             TrainingError::OtherRun { .. } => Some("name another output directory, or train with the old file".into()),
             TrainingError::NotFinite { .. } => Some("try a lower rate or a longer warm-up".into()),
             TrainingError::Model(e) => e.hint(),
+            TrainingError::Classify(e) => e.hint(),
             _ => None,
         }
     }

@@ -1,5 +1,6 @@
 use super::{Gradients, TrainingError};
-use candle_core::{Tensor, Var};
+use candle_core::{Device, Tensor, Var};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -17,11 +18,13 @@ pub struct OptimizerConfig {
     pub weight_decay: f64,
     /// Greatest length of all gradients together; longer ones are shortened to it.
     pub clip: f64,
+    /// Whether matrices follow Muon's rule, which see: [`AdamW::step`].
+    pub muon: bool,
 }
 
 impl Default for OptimizerConfig {
     fn default() -> Self {
-        Self { rate: 3e-4, betas: (0.9, 0.98), eps: 1e-6, weight_decay: 0.05, clip: 1.0 }
+        Self { rate: 3e-4, betas: (0.9, 0.98), eps: 1e-6, weight_decay: 0.05, clip: 1.0, muon: false }
     }
 }
 
@@ -61,7 +64,11 @@ impl AdamW {
         Self { config, steps: 0, weights: weights.collect() }
     }
 
-    /// One step of `rate`. `gradients` are in the order of the weights' names, and are clipped. Returns their length before that.
+    /// One step of `rate`. Where the configuration says so, matrices take Muon's step instead (Jordan et al. 2024; its length made like
+    /// AdamW's, Liu et al., arXiv 2502.16982): the average of their gradients with all singular values made equal, so that directions
+    /// in which the loss is not steep yet are learned, too.
+    ///
+    /// `gradients` are in the order of the weights' names, and are clipped. Returns their length before that.
     pub fn step(&mut self, gradients: &mut Gradients, rate: f64) -> Result<f64, TrainingError> {
         self.steps += 1;
         let length = gradients.of.iter().flatten().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
@@ -70,21 +77,57 @@ impl AdamW {
         let unbias = |beta: f64| (1.0 - beta.powi(self.steps as i32)) as f32;
         let (unbias1, unbias2) = (unbias(beta1), unbias(beta2));
         let (beta1, beta2, eps, step) = (beta1 as f32, beta2 as f32, self.config.eps as f32, rate as f32);
-        for (weight, gradient) in self.weights.values_mut().zip(&gradients.of) {
-            let keep = if weight.decays { 1.0 - (rate * self.config.weight_decay) as f32 } else { 1.0 };
+        let config = self.config;
+        let mut weights: Vec<_> = self.weights.values_mut().zip(&gradients.of).collect();
+        weights.par_iter_mut().try_for_each(|(weight, gradient)| {
+            let keep = if weight.decays { 1.0 - (rate * config.weight_decay) as f32 } else { 1.0 };
             let mut values = weight.variable.flatten_all()?.to_vec1::<f32>()?;
-            let averages = weight.first_moment.iter_mut().zip(&mut weight.second_moment);
-            for ((x, g), (m, v)) in values.iter_mut().zip(gradient).zip(averages) {
-                let g = g * shorten;
-                *m = beta1 * *m + (1.0 - beta1) * g;
-                *v = beta2 * *v + (1.0 - beta2) * g * g;
-                *x = *x * keep - step * (*m / unbias1) / ((*v / unbias2).sqrt() + eps);
+            if let (true, true, &[rows, columns]) = (config.muon, weight.decays, weight.variable.dims()) {
+                let mut ahead = Vec::with_capacity(values.len());
+                for (m, g) in weight.first_moment.iter_mut().zip(*gradient) {
+                    let g = g * shorten;
+                    *m = MOMENTUM * *m + g;
+                    ahead.push(MOMENTUM * *m + g);
+                }
+                let length = step * 0.2 * (rows.max(columns) as f32).sqrt();
+                for (x, direction) in values.iter_mut().zip(orthogonal(ahead, rows, columns)?) {
+                    *x = *x * keep - length * direction;
+                }
+            } else {
+                let averages = weight.first_moment.iter_mut().zip(&mut weight.second_moment);
+                for ((x, g), (m, v)) in values.iter_mut().zip(*gradient).zip(averages) {
+                    let g = g * shorten;
+                    *m = beta1 * *m + (1.0 - beta1) * g;
+                    *v = beta2 * *v + (1.0 - beta2) * g * g;
+                    *x = *x * keep - step * (*m / unbias1) / ((*v / unbias2).sqrt() + eps);
+                }
             }
-            let shape = weight.variable.shape().clone();
-            weight.variable.set(&Tensor::from_vec(values, shape, weight.variable.device())?)?;
-        }
+            let values = Tensor::from_vec(values, weight.variable.shape(), weight.variable.device())?;
+            Ok::<_, TrainingError>(weight.variable.set(&values)?)
+        })?;
         Ok(length)
     }
+}
+
+/// Of Muon's average of gradients.
+const MOMENTUM: f32 = 0.95;
+
+/// The nearest matrix to G `[rows, columns]` with all singular values about 1, by five steps of Newton and Schulz's iteration with Muon's
+/// coefficients.
+fn orthogonal(g: Vec<f32>, rows: usize, columns: usize) -> Result<Vec<f32>, TrainingError> {
+    const STEPS: usize = 5;
+    let g = Tensor::from_vec(g, (rows, columns), &Device::Cpu)?;
+    let length = g.sqr()?.sum_all()?.sqrt()?.to_scalar::<f32>()?;
+    let g = (g / f64::from(length.max(1e-7)))?;
+    let tall = rows > columns;
+    let mut x = if tall { g.t()?.contiguous()? } else { g };
+    for _ in 0..STEPS {
+        let a = x.matmul(&x.t()?)?;
+        let b = ((&a * -4.775)? + (a.matmul(&a)? * 2.0315)?)?;
+        x = ((&x * 3.4445)? + b.matmul(&x)?)?;
+    }
+    let x = if tall { x.t()?.contiguous()? } else { x };
+    Ok(x.flatten_all()?.to_vec1()?)
 }
 
 /// Matrices decay; gains, biases and single numbers do not, nor what is looked up rather than multiplied.
@@ -104,7 +147,8 @@ mod tests {
     fn agrees_with_candles() {
         let start = Tensor::new(&[[1.0f32, -2.0], [0.5, 3.0]], &Device::Cpu).unwrap();
         let (ours, theirs) = (Var::from_tensor(&start).unwrap(), Var::from_tensor(&start.copy().unwrap()).unwrap());
-        let config = OptimizerConfig { rate: 0.0, betas: (0.8, 0.95), eps: 1e-6, weight_decay: 0.1, clip: 1e9 };
+        let config =
+            OptimizerConfig { rate: 0.0, betas: (0.8, 0.95), eps: 1e-6, weight_decay: 0.1, clip: 1e9, muon: false };
         let params = ParamsAdamW { lr: 0.05, beta1: 0.8, beta2: 0.95, eps: 1e-6, weight_decay: 0.1 };
         let mut adamw = AdamW::new(&BTreeMap::from([("w".to_owned(), ours.clone())]), config);
         let mut peer = optim::AdamW::new(vec![theirs.clone()], params).unwrap();

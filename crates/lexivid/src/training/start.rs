@@ -1,20 +1,21 @@
 //! What weights start from.
 
-use crate::nn::Start;
+use crate::{label_embedding::Calibration, nn::Start};
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use rand_distr::{Distribution, Normal};
 use sha2::{Digest, Sha256};
-
-/// ln(1 / 0.07), the temperature that CLIP starts from (Radford et al. 2021, section 2.5).
-const LOGIT_SCALE: f32 = 2.659_26;
+use std::f32::consts::PI;
 
 /// A CLIP that was never trained: gains 1, biases 0, weights normal with OpenAI's deviations (`CLIP.initialize_parameters`
-/// of openai/CLIP) for `layers` blocks. Every tensor has random numbers of its own, by `seed` and its name.
-pub fn clip(seed: u64, layers: usize) -> Box<Start> {
+/// of openai/CLIP; the patch embedding is ours) for `layers` blocks, `logit_scale` as given. Every tensor has random numbers of its own, by `seed` and its name.
+pub fn clip(seed: u64, layers: usize, logit_scale: f32) -> Box<Start> {
     Box::new(move |name, shape| {
         let count = shape.iter().product();
+        if let (true, &[width, 3, side, _]) = (name.contains("patch_embedding"), shape) {
+            return cosines(width, side);
+        }
         let deviation = match (name.rsplit('.').next(), shape) {
-            _ if name == "logit_scale" => return vec![LOGIT_SCALE],
+            _ if name == "logit_scale" => return vec![logit_scale],
             (Some("bias"), _) => return vec![0.0; count],
             (Some("class_embedding"), [width]) => (*width as f32).powf(-0.5),
             // Norms.
@@ -38,6 +39,37 @@ pub fn clip(seed: u64, layers: usize) -> Box<Start> {
     })
 }
 
+/// A patch embedding `[width, 3, side, side]` that begins as a discrete cosine transform of luma and two differences of colours, lowest
+/// frequencies first, the higher ones lifted by as much as pictures have less of them. From random filters, a small transformer
+/// learns colours first, and shapes late.
+fn cosines(width: usize, side: usize) -> Vec<f32> {
+    /// Luma, red against blue, green against both; each of length 1.
+    const COLOURS: [[f32; 3]; 3] = [[0.577, 0.577, 0.577], [0.707, 0.0, -0.707], [-0.408, 0.816, -0.408]];
+    /// How much less a difference of colours counts: a frequency twice as high.
+    const CHROMA: f32 = 2.0;
+    let mut filters: Vec<(f32, [f32; 3], usize, usize)> = Vec::new();
+    for (i, colour) in COLOURS.into_iter().enumerate() {
+        for (u, v) in (0..side).flat_map(|u| (0..side).map(move |v| (u, v))) {
+            let frequency = (u as f32).hypot(v as f32);
+            let order = if i == 0 { frequency } else { (frequency + 1.0) * CHROMA };
+            filters.push((order, colour, u, v));
+        }
+    }
+    filters.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let wave = |k: usize, x: usize| {
+        let norm = if k == 0 { (1.0 / side as f32).sqrt() } else { (2.0 / side as f32).sqrt() };
+        norm * (PI * k as f32 * (x as f32 + 0.5) / side as f32).cos()
+    };
+    let mut weights = Vec::with_capacity(width * 3 * side * side);
+    for (_, colour, u, v) in filters.into_iter().cycle().take(width) {
+        let lift = (1.0 + (u as f32).hypot(v as f32)) / side as f32;
+        for c in colour {
+            weights.extend((0..side * side).map(|i| lift * c * wave(u, i / side) * wave(v, i % side)));
+        }
+    }
+    weights
+}
+
 /// `count` normal numbers of mean 0, by `seed` and `name`.
 fn normal(seed: u64, name: &str, count: usize, deviation: f32) -> Vec<f32> {
     let mut random = ChaCha8Rng::from_seed(Sha256::digest(format!("{seed} {name}")).into());
@@ -45,4 +77,16 @@ fn normal(seed: u64, name: &str, count: usize, deviation: f32) -> Vec<f32> {
         Ok(normal) => normal.sample_iter(&mut random).take(count).collect(),
         Err(_) => vec![0.0; count],
     }
+}
+
+/// Residual heads on a frozen model: they begin as no correction, and with its scale and bias.
+pub fn heads(seed: u64, calibration: Calibration) -> Box<Start> {
+    Box::new(move |name, shape| match (name, shape) {
+        ("log_scale", _) => vec![calibration.scale.ln()],
+        ("bias", _) => vec![calibration.bias],
+        (_, [_, inputs]) if name.ends_with("fc1.weight") => {
+            normal(seed, name, shape.iter().product(), (*inputs as f32).powf(-0.5))
+        }
+        _ => vec![0.0; shape.iter().product()],
+    })
 }

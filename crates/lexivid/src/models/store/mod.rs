@@ -118,8 +118,13 @@ impl Store {
         self.home.join("labels.sqlite")
     }
 
+    /// The directory in which frozen features are kept between trainings.
+    pub fn features(&self) -> PathBuf {
+        self.home.join("features")
+    }
+
     /// What is known of the contents of large files without reading them.
-    pub(super) fn known_digests(&self) -> KnownDigests {
+    pub(crate) fn known_digests(&self) -> KnownDigests {
         KnownDigests::new(self.home.join("digests.json"))
     }
 

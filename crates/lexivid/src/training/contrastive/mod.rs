@@ -94,6 +94,9 @@ impl From<TrainingPrecision> for Precision {
 /// Greatest 1 / tau (Radford et al. 2021, section 2.5).
 const GREATEST_SCALE: f64 = 100.0;
 
+/// ln(1 / 0.07), the temperature that CLIP starts from (Radford et al. 2021, section 2.5).
+const LOGIT_SCALE: f64 = 2.6592;
+
 /// The weight that belongs to neither tower.
 const SCALE: &str = "logit_scale";
 
@@ -136,10 +139,11 @@ impl<'a> Pretraining<'a> {
 
         let compute = Compute::new(Device::Cpu, Some(config.precision.into()));
         let compute = compute.map_err(crate::models::ModelError::from)?;
+        let logit_scale = model_json["logit_scale_init_value"].as_f64().unwrap_or(LOGIT_SCALE);
         let layers = sizes.vision.encoder.layers.max(sizes.text.encoder.layers);
-        let weights = Weights::start(clip_start(config.seed, layers), &compute);
+        let weights = Weights::start(clip_start(config.seed, layers, logit_scale as f32), &compute);
         let towers = Towers::load(&weights.root(), &sizes)?;
-        Ok(Self {
+        let task = Self {
             config,
             pictures,
             towers,
@@ -150,7 +154,31 @@ impl<'a> Pretraining<'a> {
             preprocessing,
             sizes,
             validated: Vec::new(),
-        })
+        };
+        task.centre()?;
+        Ok(task)
+    }
+
+    /// Moves the biases of the last norms so that the embeddings of a batch have no common part. Untrained towers give everything
+    /// nearly the same embedding; left so, the loss first makes them equal altogether, and stays there for long.
+    fn centre(&self) -> Result<(), TrainingError> {
+        let batch = self.pictures.batch(0, self.config.batch, self.side());
+        let (seen, read) = (self.see_raw(&batch.pictures)?, self.read_raw(&batch.captions)?);
+        for (raw, bias, projection) in [
+            (seen, "vision_model.post_layernorm.bias", "visual_projection.weight"),
+            (read, "text_model.final_layer_norm.bias", "text_projection.weight"),
+        ] {
+            let mean = raw.detach().mean_keepdim(0)?; // [1, D]
+            let (bias, projection) = (&self.variables[bias], self.variables[projection].as_tensor().detach()); // [W], [D, W]
+            let mut b = Tensor::zeros((1, bias.dim(0)?), DType::F32, &Device::Cpu)?;
+            // b P^T = -mean, by gradient descent: the rows of P are nearly orthonormal.
+            for _ in 0..200 {
+                let left = (&mean + b.matmul(&projection.t()?)?)?;
+                b = (b - (left.matmul(&projection)? * 0.3)?)?;
+            }
+            bias.set(&b.squeeze(0)?)?;
+        }
+        Ok(())
     }
 
     /// How many numbers are trained.
@@ -164,14 +192,24 @@ impl<'a> Pretraining<'a> {
 
     /// Pictures -> embeddings `[B, D]`, L2-normalised.
     fn see(&self, pictures: &[Vec<u8>]) -> Result<Tensor, TrainingError> {
-        let frame = |picture: &Vec<u8>| FramePixels { time: 0.0, views: vec![picture.clone()] };
-        let frames: Vec<_> = pictures.iter().map(frame).collect();
-        let pixels = self.preprocessing.normalise(&frames, &Device::Cpu)?.squeeze(1)?; // [B, 3, H, W]
-        unit(&self.towers.vision.forward(&pixels, false)?.pooled)
+        unit(&self.see_raw(pictures)?)
     }
 
     /// Sentences -> embeddings `[B, D]`, L2-normalised.
     fn read(&self, sentences: &[String]) -> Result<Tensor, TrainingError> {
+        unit(&self.read_raw(sentences)?)
+    }
+
+    /// Pictures -> embeddings `[B, D]`.
+    fn see_raw(&self, pictures: &[Vec<u8>]) -> Result<Tensor, TrainingError> {
+        let frame = |picture: &Vec<u8>| FramePixels { time: 0.0, views: vec![picture.clone()] };
+        let frames: Vec<_> = pictures.iter().map(frame).collect();
+        let pixels = self.preprocessing.normalise(&frames, &Device::Cpu)?.squeeze(1)?; // [B, 3, H, W]
+        Ok(self.towers.vision.forward(&pixels, false)?.pooled)
+    }
+
+    /// Sentences -> embeddings `[B, D]`.
+    fn read_raw(&self, sentences: &[String]) -> Result<Tensor, TrainingError> {
         let rows = sentences
             .iter()
             .map(|text| Ok(self.tokenizer.encode(text)?.ids))
@@ -182,7 +220,8 @@ impl<'a> Pretraining<'a> {
         let pad = self.sizes.pad_token;
         let ids: Vec<u32> = rows.iter().flat_map(|ids| (0..length).map(|i| *ids.get(i).unwrap_or(&pad))).collect();
         let ids = Tensor::from_vec(ids, (rows.len(), length), &Device::Cpu)?; // [B, S]
-        unit(&self.towers.text.forward(&self.towers.text.token_embeddings(&ids)?, &pooled_at, false)?.embedding)
+        let tokens = self.towers.text.token_embeddings(&ids)?;
+        Ok(self.towers.text.forward(&tokens, &pooled_at, false)?.embedding)
     }
 }
 

@@ -1,0 +1,206 @@
+use super::*;
+use crate::{
+    features::FrameFeatures,
+    frames::{FramePixels, Preprocessing},
+    label::Label,
+    label_embedding::LabelEmbedding,
+    models::{About, load},
+    nn::ResidualConfig,
+    training::{Finished, contrastive::TrainingPrecision, run},
+    video_embedding::VideoEmbedding,
+};
+use image::{Rgb, RgbImage};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/clip_quick_gelu");
+
+/// Counts how many frames it is shown.
+struct Counting(Arc<dyn Model>, AtomicUsize);
+
+impl Model for Counting {
+    fn about(&self) -> &About {
+        self.0.about()
+    }
+
+    fn preprocessing(&self) -> &Preprocessing {
+        self.0.preprocessing()
+    }
+
+    fn dimension(&self) -> usize {
+        self.0.dimension()
+    }
+
+    fn encode_frames(&self, frames: &[FramePixels]) -> Result<Vec<FrameFeatures>, ModelError> {
+        self.1.fetch_add(frames.len(), Ordering::Relaxed);
+        self.0.encode_frames(frames)
+    }
+
+    fn encode_window(&self, frames: &[&FrameFeatures]) -> Result<VideoEmbedding, ModelError> {
+        self.0.encode_window(frames)
+    }
+
+    fn encode_labels(&self, labels: &[Label]) -> Result<Vec<LabelEmbedding>, ModelError> {
+        self.0.encode_labels(labels)
+    }
+
+    fn encode_texts(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, ModelError> {
+        self.0.encode_texts(texts)
+    }
+}
+
+fn model() -> Counting {
+    Counting(load(TINY, &Compute::exact().unwrap()).unwrap(), AtomicUsize::new(0))
+}
+
+/// Reddish and bluish pictures; "warm" is a label of the red ones, of which nobody says anything for half of the others.
+fn world(dir: &Path) -> FinetuneConfig {
+    let mut lines = Vec::new();
+    for (split, count) in [("train", 12), ("val", 6)] {
+        for i in 0..count {
+            let red = i % 2 == 0;
+            let name = format!("{split}{i}.png");
+            let shade = 30 + 9 * i as u8;
+            let colour = if red { [220, shade, 40] } else { [30, shade, 210] };
+            RgbImage::from_pixel(16, 16, Rgb(colour)).save(dir.join(&name)).unwrap();
+            let positives = if red { r#"["red", "warm"]"# } else { r#"["blue"]"# };
+            let unknown = if i % 4 == 1 { r#"["warm"]"# } else { "[]" };
+            lines.push(format!(
+                r#"{{"video": "{name}", "positives": {positives}, "unknown": {unknown}, "negatives": "*", "split": "{split}"}}"#
+            ));
+        }
+    }
+    lines.push(r#"{"video": "missing.png", "positives": ["red"], "negatives": "*", "split": "train"}"#.into());
+    fs::write(dir.join("manifest.jsonl"), lines.join("\n")).unwrap();
+    let vocabulary = r#"[{"name": "red", "seen": true}, {"name": "blue", "seen": true}, {"name": "warm"}, {"name": "azure", "seen": false}]"#;
+    fs::write(dir.join("vocabulary.json"), vocabulary).unwrap();
+    let head = Some(ResidualConfig { hidden: 16, scale: 0.5 });
+    FinetuneConfig {
+        seed: 1,
+        model: TINY.into(),
+        precision: TrainingPrecision::F32,
+        manifest: "manifest.jsonl".into(),
+        labels: "vocabulary.json".into(),
+        train: "train".into(),
+        validation: "val".into(),
+        frames: 1,
+        batch: 6,
+        accumulate: 2,
+        loss: LossConfig::Bce,
+        heads: HeadsConfig { video: head, label: head },
+        plan: toml::from_str("steps = 60\noptimizer = { rate = 0.03 }").unwrap(),
+    }
+    .beside(dir)
+}
+
+fn begin(config: FinetuneConfig, model: &dyn Model, dir: &Path) -> (Result<Finetuning, TrainingError>, usize) {
+    let mut failed = 0;
+    let cache = dir.join("cache");
+    let task = Finetuning::new(config, model, &cache, &mut |_| failed += 1, &mut |_| ControlFlow::Continue(()));
+    (task, failed)
+}
+
+#[test]
+fn colours_are_learned_and_the_checkpoint_classifies_as_trained() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = world(dir.path());
+    let model = model();
+    let (task, failed) = begin(config.clone(), &model, dir.path());
+    let mut task = task.unwrap();
+    assert_eq!((failed, task.trained_labels()), (1, 3), "one video is missing; azure is never trained on");
+
+    let labels = model.encode_labels(&task.vocabulary.labels()[..]).unwrap();
+    let before = task.logits(&task.train.videos, &task.labels).unwrap().to_vec2::<f32>().unwrap();
+    let videos = task.train.videos.to_vec2::<f32>().unwrap();
+    for (logits, video) in before.iter().zip(&videos) {
+        for (logit, label) in logits.iter().zip(&labels) {
+            let s: f32 = label.vector.iter().zip(video).map(|(l, v)| l * v).sum();
+            assert!((logit - (label.calibration.scale * s + label.calibration.bias)).abs() < 1e-3);
+        }
+    }
+
+    let plan = config.plan.clone();
+    let mut losses = Vec::new();
+    let finished = run(&mut task, &plan, "c", &dir.path().join("run"), false, &mut |status| {
+        losses.push(status.loss);
+        ControlFlow::Continue(())
+    });
+    let Finished::Trained(trained) = finished.unwrap() else { panic!("not interrupted") };
+    assert!(losses[59] < 0.3 * losses[0], "{losses:?}");
+    let validated: HashMap<String, f64> = task.validated.iter().cloned().collect();
+    assert!(validated["mAP"] > 0.99, "{validated:?}");
+
+    // What is saved says what was trained.
+    let saved = load(trained.to_str().unwrap(), &Compute::exact().unwrap()).unwrap();
+    let labels = saved.encode_labels(&task.vocabulary.labels()[..]).unwrap();
+    let frames = FeatureCache::new(&model, 1, &dir.path().join("cache")).unwrap();
+    let manifest = Manifest::read(&config.manifest).unwrap().of_split("val").unwrap();
+    let expected = task.logits(&task.validation.videos, &task.labels).unwrap().to_vec2::<f32>().unwrap();
+    for (example, expected) in manifest.examples().iter().zip(expected) {
+        let seen = frames.get(&manifest, example, &mut || ControlFlow::Continue(())).unwrap();
+        let video = saved.encode_window(&seen.iter().collect::<Vec<_>>()).unwrap();
+        for (label, logit) in labels.iter().zip(expected) {
+            let s: f32 = label.vector.iter().zip(&video.0).map(|(l, v)| l * v).sum();
+            let got = label.calibration.probability(s);
+            let expected = 1.0 / (1.0 + (-logit).exp());
+            assert!((got - expected).abs() < 1e-4, "{got} {expected}");
+        }
+    }
+    let other =
+        fs::read_to_string(trained.join("config.json")).unwrap().replace(&task.base_fingerprint, "0123456789abcdef");
+    fs::write(trained.join("config.json"), other).unwrap();
+    let error = load(trained.to_str().unwrap(), &Compute::exact().unwrap()).err().unwrap().to_string();
+    assert!(error.contains("fingerprint 0123456789abcdef"), "{error}");
+}
+
+#[test]
+fn features_are_computed_once_and_belong_to_model_frames_and_content() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = world(dir.path());
+    let model = model();
+    let shown = |config: &FinetuneConfig| {
+        let before = model.1.load(Ordering::Relaxed);
+        begin(config.clone(), &model, dir.path()).0.unwrap();
+        model.1.load(Ordering::Relaxed) - before
+    };
+    assert_eq!(shown(&config), 18);
+    assert_eq!(shown(&config), 0);
+    // A renamed file is the same; another picture under an old name is not.
+    fs::rename(dir.path().join("train0.png"), dir.path().join("moved.png")).unwrap();
+    fs::rename(dir.path().join("moved.png"), dir.path().join("train0.png")).unwrap();
+    RgbImage::from_pixel(16, 16, Rgb([9, 9, 9])).save(dir.path().join("train1.png")).unwrap();
+    assert_eq!(shown(&config), 1);
+    assert_eq!(shown(&FinetuneConfig { frames: 2, ..config.clone() }), 18);
+    // A damaged entry is computed anew.
+    for entry in fs::read_dir(dir.path().join("cache")).unwrap() {
+        fs::write(entry.unwrap().path(), "damaged").unwrap();
+    }
+    assert_eq!(shown(&config), 18);
+}
+
+#[test]
+fn what_cannot_be_learned_from_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = world(dir.path());
+    let model = model();
+    let error = |config: FinetuneConfig| begin(config, &model, dir.path()).0.err().unwrap().to_string();
+    assert!(error(FinetuneConfig { train: "nowhere".into(), ..config.clone() }).contains("nowhere"));
+    let unseen = r#"[{"name": "red", "seen": false}, {"name": "blue", "seen": false}]"#;
+    fs::write(dir.path().join("vocabulary.json"), unseen).unwrap();
+    assert!(error(config).contains("a label that is there in some example"));
+}
+
+#[test]
+fn every_round_has_every_example_once() {
+    for (size, count) in [(4, 12), (5, 7), (20, 7)] {
+        let drawn: Vec<u32> = (0..count as u64).flat_map(|batch| examples(3, batch, size, count)).collect();
+        for round in drawn.chunks_exact(count) {
+            let mut sorted = round.to_vec();
+            sorted.sort_unstable();
+            assert_eq!(sorted, (0..count as u32).collect::<Vec<_>>());
+        }
+        assert_ne!(drawn[..count], drawn[count..2 * count], "a new order every round");
+    }
+}
