@@ -35,5 +35,6 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     if let Some(hint) = known.and_then(Error::hint) {
         eprintln!("hint: {hint}");
     }
-    if error.is::<WrongUse>() || matches!(known, Some(Error::Label(_))) { ExitCode::from(2) } else { ExitCode::FAILURE }
+    let wrong_use = error.is::<WrongUse>() || matches!(known, Some(Error::Label(_) | Error::Dataset(_)));
+    if wrong_use { ExitCode::from(2) } else { ExitCode::FAILURE }
 }

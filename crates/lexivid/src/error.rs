@@ -2,6 +2,7 @@
 
 use crate::{
     classify::ClassifyError,
+    dataset::DatasetError,
     frames::{PreprocessingError, SamplingError},
     label::LabelError,
     models::ModelError,
@@ -25,6 +26,9 @@ pub enum Error {
     /// A label or a list of labels is not usable.
     #[error(transparent)]
     Label(#[from] LabelError),
+    /// A manifest or a vocabulary is not usable.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
     /// A model could not be fetched, loaded or run.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -42,6 +46,7 @@ impl Error {
         match self {
             Error::Video(e) => e.hint(),
             Error::Label(e) => e.hint(),
+            Error::Dataset(e) => e.hint(),
             Error::Model(e) => e.hint(),
             Error::Classify(e) => e.hint(),
             Error::Sampling(_) | Error::Preprocessing(_) | Error::Report(_) => None,

@@ -53,6 +53,7 @@
 //! stand beside our names where they occur.
 
 pub mod classify;
+pub mod dataset;
 pub mod decisions;
 pub mod eval;
 pub mod features;
@@ -69,6 +70,7 @@ pub mod training;
 pub mod video;
 pub mod video_embedding;
 
+mod atomic;
 mod error;
 
 pub use error::Error;

@@ -1,4 +1,22 @@
-//! How good it is: metrics and the evaluation data that comes with the project.
+//! How good it is: metrics, the evaluation of a model's probabilities on a data set, and the evaluation data that comes
+//! with the project.
+//!
+//! [`metrics`] are plain functions of pairs of score and presence; [`evaluate`] is all of them, label by label and for
+//! groups of labels; [`platt`] turns similarities into probabilities.
 
+mod error;
+mod evaluation;
+mod group;
+mod label;
 pub mod metrics;
+pub mod platt;
+mod scores;
 pub mod stamps;
+#[cfg(test)]
+mod tests;
+
+pub use error::EvalError;
+pub use evaluation::{Evaluation, EvaluationOptions, GroupEvaluation, evaluate};
+pub use group::{Group, Protocol};
+pub use label::LabelEvaluation;
+pub use scores::Scores;

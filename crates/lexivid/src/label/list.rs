@@ -24,13 +24,13 @@ impl LabelList {
             if let Some(threshold) = label.threshold.filter(|t| !(0.0..=1.0).contains(t)) {
                 return Err(LabelError::BadThreshold { label: label.name, threshold });
             }
-            match index_of_name.get(&label.name.to_lowercase()) {
+            match index_of_name.get(&tidy_name(&label.name)) {
                 Some(&index) => {
                     list.warnings.push(format!("label {:?} is given more than once: merged", label.name));
                     merge(&mut list.labels[index], label);
                 }
                 None => {
-                    index_of_name.insert(label.name.to_lowercase(), list.labels.len());
+                    index_of_name.insert(tidy_name(&label.name), list.labels.len());
                     list.labels.push(label);
                 }
             }
@@ -52,8 +52,16 @@ impl Deref for LabelList {
     }
 }
 
+/// What of a name counts when names are compared: its words, in lower case.
+pub fn tidy_name(name: &str) -> String {
+    words(name.to_lowercase())
+}
+
+fn words(text: String) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 fn tidy(label: Label) -> Label {
-    let words = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
     Label {
         name: words(label.name),
         kind: label.kind,

@@ -1,12 +1,14 @@
 //! Labels as users give them.
 
+mod entry;
 mod error;
 mod list;
 mod parse;
 mod prompt;
 
+pub use entry::Entry;
 pub use error::LabelError;
-pub use list::LabelList;
+pub use list::{LabelList, tidy_name};
 pub use prompt::prompts;
 
 /// Whether a label names a thing or something that happens.

@@ -1,6 +1,6 @@
 //! The forms in which labels arrive: a line of the command line, or a .txt, .csv, .json or .yaml file.
 
-use super::{Kind, Label, LabelError, LabelList};
+use super::{Entry, Kind, Label, LabelError, LabelList};
 use serde::Deserialize;
 use std::path::Path;
 
@@ -16,29 +16,37 @@ impl LabelList {
     ///   header and a name a line.
     /// - `.json`, `.yaml`, `.yml`: a list of names, or of objects with the same fields (`synonyms` a list).
     pub fn from_file(path: &Path) -> Result<Self, LabelError> {
+        Self::new(Entry::read_all(path)?.into_iter().map(|entry| entry.label))
+    }
+}
+
+impl Entry {
+    /// A labels file as [`LabelList::from_file`] reads it, with the further columns or fields `seen` (`true` or `false`),
+    /// `subset` and `opposite`. Nothing is checked or merged yet.
+    pub fn read_all(path: &Path) -> Result<Vec<Self>, LabelError> {
         let malformed = |reason: String| LabelError::Malformed { path: path.into(), reason };
-        let parse: fn(&str) -> Result<Vec<Label>, String> =
+        let parse: fn(&str) -> Result<Vec<Entry>, String> =
             match path.extension().and_then(|e| e.to_str()).map(str::to_lowercase).as_deref() {
                 Some("txt") => |text| Ok(txt(text)),
                 Some("csv") => csv,
-                Some("json") => |text| serde_json::from_str(text).map(names_or_labels).map_err(|e| e.to_string()),
+                Some("json") => |text| serde_json::from_str(text).map(names_or_entries).map_err(|e| e.to_string()),
                 Some("yaml" | "yml") => {
-                    |text| serde_yaml_ng::from_str(text).map(names_or_labels).map_err(|e| e.to_string())
+                    |text| serde_yaml_ng::from_str(text).map(names_or_entries).map_err(|e| e.to_string())
                 }
                 _ => return Err(LabelError::UnknownFormat { path: path.into() }),
             };
         let bytes = std::fs::read(path).map_err(|source| LabelError::Unreadable { path: path.into(), source })?;
         let text = String::from_utf8(bytes).map_err(|e| malformed(format!("expected UTF-8 text: {e}")))?;
         // Spreadsheets write a byte order mark.
-        Self::new(parse(text.trim_start_matches('\u{feff}')).map_err(malformed)?)
+        parse(text.trim_start_matches('\u{feff}')).map_err(malformed)
     }
 }
 
-fn txt(text: &str) -> Vec<Label> {
-    text.lines().filter(|line| !line.trim_start().starts_with('#')).map(Label::new).collect()
+fn txt(text: &str) -> Vec<Entry> {
+    text.lines().filter(|line| !line.trim_start().starts_with('#')).map(|name| Label::new(name).into()).collect()
 }
 
-fn csv(text: &str) -> Result<Vec<Label>, String> {
+fn csv(text: &str) -> Result<Vec<Entry>, String> {
     #[derive(Deserialize)]
     struct Row {
         name: String,
@@ -50,6 +58,12 @@ fn csv(text: &str) -> Result<Vec<Label>, String> {
         synonyms: String,
         #[serde(default)]
         threshold: Option<f32>,
+        #[serde(default)]
+        seen: Option<bool>,
+        #[serde(default)]
+        subset: Option<String>,
+        #[serde(default)]
+        opposite: Option<String>,
     }
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
     let headers = reader.headers().map_err(|e| e.to_string())?.clone();
@@ -67,7 +81,8 @@ fn csv(text: &str) -> Result<Vec<Label>, String> {
         .map(|row| {
             let row: Row = row.map_err(|e| e.to_string())?;
             let synonyms = row.synonyms.split(';').map(String::from).collect();
-            Ok(Label { name: row.name, kind: row.kind, definition: row.definition, synonyms, threshold: row.threshold })
+            let Row { name, kind, definition, threshold, seen, subset, opposite, .. } = row;
+            Ok(Entry { label: Label { name, kind, definition, synonyms, threshold }, seen, subset, opposite })
         })
         .collect()
 }
@@ -77,17 +92,17 @@ fn csv(text: &str) -> Result<Vec<Label>, String> {
     untagged,
     expecting = "expected a list of names, or of objects with name, kind, definition, synonyms, threshold"
 )]
-enum NameOrLabel {
+enum NameOrEntry {
     Name(String),
-    Label(Label),
+    Entry(Entry),
 }
 
-fn names_or_labels(entries: Vec<NameOrLabel>) -> Vec<Label> {
+fn names_or_entries(entries: Vec<NameOrEntry>) -> Vec<Entry> {
     entries
         .into_iter()
         .map(|entry| match entry {
-            NameOrLabel::Name(name) => Label::new(name),
-            NameOrLabel::Label(label) => label,
+            NameOrEntry::Name(name) => Label::new(name).into(),
+            NameOrEntry::Entry(entry) => entry,
         })
         .collect()
 }

@@ -18,6 +18,7 @@ pub use error::VideoError;
 pub use probe::probe;
 
 pub(crate) use decoder::{Decoder, Frame, Picture};
+pub(crate) use source::is_url;
 pub(crate) use watchdog::{Watched, watch};
 
 use std::time::Duration;

@@ -39,7 +39,7 @@ pub(super) fn open(path: &Path, pulse: &Pulse) -> Result<Input, VideoError> {
 }
 
 /// Whether `path` reads "scheme:...".
-fn is_url(path: &Path) -> bool {
+pub(crate) fn is_url(path: &Path) -> bool {
     let scheme = path.to_str().and_then(|s| s.split_once(':')).map_or("", |(scheme, _)| scheme);
     scheme.len() > 1 && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
 }

@@ -55,15 +55,9 @@ pub fn render(report: &Report) -> Result<String, ReportError> {
 /// Writes the page to `path`. The file appears whole or not at all: it is written beside its place, then renamed.
 pub fn write(path: &Path, report: &Report) -> Result<(), ReportError> {
     let html = render(report)?;
-    let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".report-").suffix(".html");
-    // Temporary files are for their owner only; a report is a document like any other, subject to the umask.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(directory)?;
+    let mut file = crate::atomic::File::create(path)?;
     file.write_all(html.as_bytes())?;
-    file.persist(path).map_err(|e| e.error)?;
+    file.commit()?;
     Ok(())
 }
 
