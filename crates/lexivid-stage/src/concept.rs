@@ -55,10 +55,13 @@ pub struct World {
 
 /// A keyword that more concepts share than this does not name them.
 const SHARED: usize = 3;
-/// Of this many concepts in a row ...
-const ROUND: usize = 40;
-/// ... so many have each role; the rest is [`Role::Known`].
-const ROLES: [(Role, usize); 3] = [(Role::Seen, 10), (Role::U1, 4), (Role::U2, 3)];
+/// Of the concepts that could be [`Role::U2`], one in so many is.
+const SECRET: usize = 6;
+/// Of so many of the others that can be actors ...
+const ROUND: usize = 10;
+/// ... so many are [`Role::Seen`] and [`Role::U1`]; the rest is [`Role::Known`].
+const SEEN: usize = 5;
+const U1: usize = 2;
 
 /// Unicode's subgroups, and the kinds of things that they hold.
 const GROUPS: [(&str, &[&str]); 35] = [
@@ -133,6 +136,21 @@ const MISPLACED: [&str; 14] = [
     "construction",
 ];
 
+/// Subgroups of scenes and of things that differ in a colour or a sign: known, but no actors.
+const SCENES: [&str; 11] = [
+    "sky-weather",
+    "mail",
+    "place-other",
+    "place-map",
+    "place-geographic",
+    "place-building",
+    "place-religious",
+    "hotel",
+    "money",
+    "event",
+    "award-medal",
+];
+
 impl World {
     /// Chooses from what the assets have: single things of a kind, each once, that all makers who matter have drawn.
     pub fn new(assets: &Assets) -> Self {
@@ -152,16 +170,10 @@ impl World {
         let mut names: Vec<Name> = assets.names.clone();
         names.retain(|name| belongs(name) && drawn(name) && !twice(&name.name));
 
-        // Roles go round within subgroups, in an order that means nothing.
-        let chance = |name: &Name| Sha256::digest(format!("role {}", name.id)).to_vec();
-        let mut order: Vec<usize> = (0..names.len()).collect();
-        order.sort_by_key(|&i| (names[i].subgroup.clone(), chance(&names[i])));
-        let mut roles = vec![Role::Known; names.len()];
-        for (place, &i) in order.iter().enumerate() {
-            roles[i] = role(place % ROUND);
-        }
-        let secret: Vec<&str> =
-            (0..names.len()).filter(|&i| roles[i] == Role::U2).map(|i| names[i].name.as_str()).collect();
+        let words: Vec<Vec<String>> = names.iter().map(|name| words(&name.name)).collect();
+        let roles = roles(&names, &words);
+        let secret: Vec<&[String]> =
+            (0..names.len()).filter(|&i| roles[i] == Role::U2).map(|i| &words[i][..]).collect();
 
         let mut sharing: HashMap<&str, usize> = HashMap::new();
         for keyword in names.iter().flat_map(|name| &name.keywords) {
@@ -177,7 +189,7 @@ impl World {
                         && sharing[k.as_str()] <= SHARED
                         && !of_group(k)
                         && !named.contains(k.as_str())
-                        && !secret.iter().any(|secret| mentions(k, secret))
+                        && !secret.iter().any(|secret| stands_in(secret, &self::words(k)))
                 };
                 name.keywords.iter().filter(keep).cloned().collect()
             })
@@ -196,20 +208,64 @@ impl World {
     }
 }
 
-fn role(place: usize) -> Role {
-    let mut before = 0;
-    for (role, count) in ROLES {
-        before += count;
-        if place < before {
-            return role;
-        }
+/// One role a name. Concepts whose names contain one another, or that are called as a group is, look or sound alike: they are no
+/// actors. What nobody may know of shares not even its last word with another: a second banknote is not unknown.
+fn roles(names: &[Name], words: &[Vec<String>]) -> Vec<Role> {
+    let others = |i: usize| words.iter().enumerate().filter(move |(j, _)| *j != i).map(|(_, other)| other);
+    let is_group = |name: &str| GROUPS.iter().any(|(_, groups)| groups.contains(&name));
+    let can_act = |i: usize| {
+        !SCENES.contains(&names[i].subgroup.as_str())
+            && !is_group(&names[i].name)
+            && !names[i].name.ends_with(" suit")
+            && !others(i).any(|other| stands_in(&words[i], other) || stands_in(other, &words[i]))
+    };
+    let actors: Vec<usize> = (0..names.len()).filter(|&i| can_act(i)).collect();
+    // Roles go round within subgroups, in an order that means nothing.
+    let order = |mut of: Vec<usize>| {
+        of.sort_by_key(|&i| (&names[i].subgroup, Sha256::digest(format!("role {}", names[i].id)).to_vec()));
+        of
+    };
+    let mut roles = vec![Role::Known; names.len()];
+    let alone = |i: &usize| !others(*i).any(|other| other.last() == words[*i].last());
+    for i in order(actors.iter().copied().filter(alone).collect()).into_iter().step_by(SECRET) {
+        roles[i] = Role::U2;
     }
-    Role::Known
+    let rest = order(actors.into_iter().filter(|&i| roles[i] != Role::U2).collect());
+    for (place, i) in rest.into_iter().enumerate() {
+        roles[i] = match place % ROUND {
+            at if at < SEEN => Role::Seen,
+            at if at < SEEN + U1 => Role::U1,
+            _ => Role::Known,
+        };
+    }
+    roles
+}
+
+/// The words of a phrase, plurals without their s.
+pub fn words(phrase: &str) -> Vec<String> {
+    let singular = |word: &str| match word.strip_suffix("ies").map(|stem| format!("{stem}y")) {
+        Some(word) => word,
+        None if word.len() > 3 && !word.ends_with("ss") => word.strip_suffix('s').unwrap_or(word).to_owned(),
+        None => word.to_owned(),
+    };
+    phrase.split([' ', '-']).map(singular).collect()
 }
 
 /// Whether the words of `phrase` stand in `text`, one after the other.
-pub fn mentions(text: &str, phrase: &str) -> bool {
-    let text: Vec<&str> = text.split([' ', '-']).collect();
-    let phrase: Vec<&str> = phrase.split([' ', '-']).collect();
+pub fn stands_in(phrase: &[String], text: &[String]) -> bool {
     text.windows(phrase.len()).any(|words| words == phrase)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_found_whatever_their_number() {
+        assert!(stands_in(&words("star"), &words("night with stars")));
+        assert!(stands_in(&words("hot-dog"), &words("two hot dogs")));
+        assert!(stands_in(&words("cherry"), &words("cherries")));
+        assert!(!stands_in(&words("cat"), &words("cathedral")));
+        assert!(!stands_in(&words("glass"), &words("gla")));
+    }
 }

@@ -54,7 +54,9 @@ pub fn read(dir: &Path) -> Result<Vec<Name>, StageError> {
         let full = entry.hexcode.to_lowercase();
         let id = full.split('-').filter(|code| *code != "fe0f").collect::<Vec<_>>().join("-");
         let Some(slug) = slugs.get(&full).or(slugs.get(&id)) else { continue };
-        names.push(Name { name: entry.label.to_lowercase(), keywords: entry.tags, subgroup, slug: slug.clone(), id });
+        // Captions and labels are typed by people.
+        let plain = entry.label.to_lowercase().replace('’', "'");
+        names.push(Name { name: plain, keywords: entry.tags, subgroup, slug: slug.clone(), id });
     }
     match names.is_empty() {
         true => Err(bad(&dir.join("names.json"), "expected emoji of things, found none")),

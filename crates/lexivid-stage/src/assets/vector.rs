@@ -10,7 +10,7 @@ use std::{collections::HashMap, path::Path};
 
 /// A set of SVG pictures in Iconify's JSON format.
 pub struct Vector {
-    side: u32,
+    side: f32,
     icons: HashMap<String, Icon>,
     aliases: HashMap<String, Alias>,
     /// Whether names keep the hyphens of their slugs.
@@ -20,8 +20,8 @@ pub struct Vector {
 #[derive(Deserialize)]
 struct Icon {
     body: String,
-    width: Option<u32>,
-    height: Option<u32>,
+    width: Option<f32>,
+    height: Option<f32>,
 }
 
 #[derive(Deserialize)]
@@ -40,10 +40,10 @@ impl Vector {
             #[serde(default)]
             aliases: HashMap<String, Alias>,
             #[serde(default = "sixteen")]
-            width: u32,
+            width: f32,
         }
-        fn sixteen() -> u32 {
-            16
+        fn sixteen() -> f32 {
+            16.0
         }
         let File { icons, aliases, width } = read_json(path)?;
         Ok(Self { side: width, icons, aliases, hyphens })
@@ -70,7 +70,7 @@ impl Vector {
         );
         let tree = Tree::from_str(&svg, &Options::default()).ok()?;
         let mut pixels = Pixmap::new(side, side)?;
-        let scale = side as f32 / width.max(height) as f32;
+        let scale = side as f32 / width.max(height);
         resvg::render(&tree, Transform::from_scale(scale, scale), &mut pixels.as_mut());
         let mut picture = RgbaImage::new(side, side);
         for (to, from) in picture.pixels_mut().zip(pixels.pixels()) {
