@@ -47,7 +47,9 @@ fn encode(path: &Path, frames: &[RgbImage]) -> Result<(), ffmpeg::Error> {
         video.set_flags(codec::Flags::GLOBAL_HEADER);
     }
     let mut settings = Dictionary::new();
-    [("preset", "veryfast"), ("crf", "20"), ("threads", "1")].map(|(key, value)| settings.set(key, value));
+    for (key, value) in [("preset", "veryfast"), ("crf", "20"), ("threads", "1")] {
+        settings.set(key, value);
+    }
     let mut video = video.open_with(settings)?;
     let mut stream = output.add_stream(codec)?;
     stream.copy_parameters_from_context(&video);

@@ -168,10 +168,10 @@ impl Motion {
             Kind::Zigzagging(_) => (most.0, most.1.min(30.0) * part),
             Kind::Orbiting => (most.0.min(44.0) * part, most.1.min(44.0) * part),
             Kind::Swapping(_) => (most.0 * part, most.1.min(24.0)),
-            // Two actors beside each other are never nearer than this: they touch.
-            Kind::Approaching(_) | Kind::Colliding(_) => (most.0 * part, 0.45 * size),
+            // Half the distance of two actors that touch; few are as wide as they are high.
+            Kind::Approaching(_) | Kind::Colliding(_) => (most.0 * part, 0.4 * size),
             Kind::Chasing(_) => (most.0 - 0.55 * size, 0.55 * size),
-            Kind::Shaking => (random.between(3.5, 5.0), 0.0),
+            Kind::Shaking => (random.between(4.5, 7.0), 0.0),
             // Length of the pendulum, to the actor's middle.
             Kind::Swinging => ((room - size).min(34.0), 0.0),
             _ => (0.0, 0.0),
