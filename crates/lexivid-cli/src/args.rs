@@ -36,10 +36,14 @@ pub enum Command {
     Embed(Embed),
     /// List, fetch and check models
     Models(Models),
-    /// Measure a model on the evaluations that come with lexivid
+    /// Measure a model on a data set, or on the evaluations that come with lexivid
     Eval(Eval),
+    /// Fit what makes a model's similarities probabilities, and keep it with the model
+    Calibrate(Calibrate),
     /// Measure time per stage and peak memory on a video
     Bench(Bench),
+    /// Pretrain a small CLIP on the sprites of Stage, the synthetic benchmark
+    Pretrain(Pretrain),
 }
 
 /// Which model looks, and on what.
@@ -250,10 +254,111 @@ pub enum ModelsCommand {
     },
 }
 
+/// `lexivid eval --manifest ..`: a data set; `lexivid eval stamps`: one that comes with lexivid.
 #[derive(ClapArgs)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Eval {
     #[command(subcommand)]
-    pub command: EvalCommand,
+    pub command: Option<EvalCommand>,
+
+    #[command(flatten)]
+    pub dataset: DatasetArgs,
+
+    /// Only the examples of this split; all if not given
+    #[arg(long)]
+    pub split: Option<String>,
+
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    #[command(flatten)]
+    pub sampling: EvalSampling,
+
+    /// How windows become one probability a video: max, mean, top-k (mean of the highest tenth) or noisy-or
+    #[arg(long, default_value_t = Pool::TopK)]
+    pub pool: Pool,
+
+    /// Probability from which on a label counts as present; a label's or the model's own threshold goes before
+    #[arg(long, default_value_t = 0.5, value_parser = probability)]
+    pub threshold: f32,
+
+    /// K of F1@K: how many labels of a video count as present
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    pub k: u16,
+
+    /// In the AP of labels, put examples without any positive last, as Charades does
+    #[arg(long)]
+    pub unlabelled_last: bool,
+
+    /// Also print a table of the labels
+    #[arg(long, conflicts_with = "json")]
+    pub per_label: bool,
+
+    /// Print JSON: everything that was measured
+    #[arg(long)]
+    pub json: bool,
+
+    /// Also write a page to look at: one HTML file with curves, a reliability diagram and every label
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
+
+    /// Neither read nor write the label embeddings kept on disk
+    #[arg(long)]
+    pub no_cache: bool,
+}
+
+/// Examples and the labels that they are about; docs/DATASETS.md describes both files.
+#[derive(ClapArgs)]
+pub struct DatasetArgs {
+    /// Examples: a JSON object a line, with `video`, `positives`, `negatives` and others
+    #[arg(long, required = true, value_name = "FILE.jsonl")]
+    pub manifest: Option<PathBuf>,
+
+    /// Labels: a .txt, .csv, .json or .yaml file with name, and if you like kind, synonyms, definition, threshold, seen,
+    /// subset, opposite
+    #[arg(long, required = true, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+}
+
+/// When the model looks at examples, which are mostly short: other defaults, the customary ones of the field.
+#[derive(ClapArgs)]
+#[command(mut_arg("window", |arg| arg.default_value("whole")), mut_arg("frames", |arg| arg.default_value("8")))]
+pub struct EvalSampling {
+    #[command(flatten)]
+    pub sampling: SamplingArgs,
+}
+
+#[derive(ClapArgs)]
+pub struct Calibrate {
+    #[command(flatten)]
+    pub dataset: DatasetArgs,
+
+    /// The split to fit on, which is not the one to evaluate on: `test` is refused
+    #[arg(long)]
+    pub split: String,
+
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    /// Frames looked at in every video or segment
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    pub frames: u16,
+
+    /// Give up on a video whose decoder yields nothing for this long
+    #[arg(long, default_value = "30s", value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub stall_timeout: Duration,
+
+    /// Also fit a threshold for every label with at least five positives: the one with the best F1
+    #[arg(long)]
+    pub thresholds: bool,
+
+    /// Neither read nor write the label embeddings kept on disk
+    #[arg(long)]
+    pub no_cache: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Subcommand)]
@@ -289,6 +394,36 @@ pub struct Bench {
     pub sampling: SamplingArgs,
 
     /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(ClapArgs)]
+pub struct Pretrain {
+    /// What to train, and how: a .toml file such as crates/lexivid-stage/nano-clip/pretrain.toml
+    #[arg(value_name = "CONFIG.toml")]
+    pub config: PathBuf,
+
+    /// What Stage is drawn with; scripts/stage-assets fetches it and prints the directory
+    #[arg(long, env = "LEXIVID_STAGE_ASSETS", value_name = "DIR")]
+    pub assets: PathBuf,
+
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// Where a training goes, and how it begins.
+#[derive(ClapArgs)]
+pub struct RunArgs {
+    /// Directory for metrics, checkpoints and, at the end, the model
+    #[arg(long, short, value_name = "DIR")]
+    pub output: PathBuf,
+
+    /// Go on with the run that is in the directory, from its last checkpoint
+    #[arg(long)]
+    pub resume: bool,
+
+    /// Print a JSON object at the end
     #[arg(long)]
     pub json: bool,
 }

@@ -1,7 +1,8 @@
 //! One clear line, a hint when it can help, and the exit status.
 
 use crate::progress::Progress;
-use lexivid::{Error, classify::ClassifyError, video::VideoError};
+use lexivid::{Error, classify::ClassifyError, training::TrainingError, video::VideoError};
+use lexivid_stage::StageError;
 use std::process::ExitCode;
 
 /// Wrong use that clap cannot see; exits with 2.
@@ -32,9 +33,13 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         return ExitCode::from(130);
     }
     eprintln!("error: {error:#}");
-    if let Some(hint) = known.and_then(Error::hint) {
+    let stage = || error.downcast_ref::<StageError>().and_then(StageError::hint);
+    if let Some(hint) = known.and_then(Error::hint).or_else(stage) {
         eprintln!("hint: {hint}");
     }
-    let wrong_use = error.is::<WrongUse>() || matches!(known, Some(Error::Label(_) | Error::Dataset(_)));
-    if wrong_use { ExitCode::from(2) } else { ExitCode::FAILURE }
+    let wrong = matches!(
+        known,
+        Some(Error::Label(_) | Error::Dataset(_) | Error::Training(TrainingError::Config { .. }))
+    );
+    if error.is::<WrongUse>() || wrong { ExitCode::from(2) } else { ExitCode::FAILURE }
 }

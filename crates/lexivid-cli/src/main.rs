@@ -31,7 +31,9 @@ fn main() -> ExitCode {
         args::Command::Embed(embed) => commands::embed::run(&embed, &progress),
         args::Command::Models(models) => commands::models::run(&models, &progress),
         args::Command::Eval(eval) => commands::eval::run(&eval, &progress),
+        args::Command::Calibrate(calibrate) => commands::calibrate::run(&calibrate, &progress),
         args::Command::Bench(bench) => commands::bench::run(&bench, &stages, &progress),
+        args::Command::Pretrain(pretrain) => commands::pretrain::run(&pretrain, &progress),
     };
     match outcome {
         Ok(code) => code,

@@ -8,15 +8,15 @@ use tracing_subscriber::{
     EnvFilter, Layer, Registry, filter, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
-/// Where progress is shown; nowhere when stderr is no terminal.
+/// Where progress is shown, nowhere when stderr is no terminal; and whether the user wants quiet.
 #[derive(Clone)]
-pub struct Progress(MultiProgress);
+pub struct Progress(MultiProgress, bool);
 
 impl Progress {
     /// `quiet`: no bars at all.
     pub fn new(quiet: bool) -> Self {
         let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        Self(MultiProgress::with_draw_target(target))
+        Self(MultiProgress::with_draw_target(target), quiet)
     }
 
     /// A bar of `total` steps.
@@ -43,6 +43,13 @@ impl Progress {
     /// Prints a line on stderr without disturbing the bars.
     pub fn say(&self, line: &str) {
         self.0.suspend(|| eprintln!("{line}"));
+    }
+
+    /// Prints a line of progress where there are no bars: not if the user wants quiet.
+    pub fn line(&self, line: &str) {
+        if !self.1 {
+            self.say(line);
+        }
     }
 
     /// Lets the library's log lines through: warnings, with `verbose` more; `RUST_LOG` overrides. `stages` and

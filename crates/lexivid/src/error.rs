@@ -3,10 +3,12 @@
 use crate::{
     classify::ClassifyError,
     dataset::DatasetError,
+    eval::EvalError,
     frames::{PreprocessingError, SamplingError},
     label::LabelError,
     models::ModelError,
     report::ReportError,
+    training::TrainingError,
     video::VideoError,
 };
 
@@ -35,9 +37,15 @@ pub enum Error {
     /// A classification could not be carried out.
     #[error(transparent)]
     Classify(#[from] ClassifyError),
+    /// Something could not be evaluated or calibrated.
+    #[error(transparent)]
+    Eval(#[from] EvalError),
     /// A report could not be written.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// A training could not begin or go on.
+    #[error(transparent)]
+    Training(#[from] TrainingError),
 }
 
 impl Error {
@@ -49,6 +57,8 @@ impl Error {
             Error::Dataset(e) => e.hint(),
             Error::Model(e) => e.hint(),
             Error::Classify(e) => e.hint(),
+            Error::Training(e) => e.hint(),
+            Error::Eval(e) => e.hint(),
             Error::Sampling(_) | Error::Preprocessing(_) | Error::Report(_) => None,
         }
     }

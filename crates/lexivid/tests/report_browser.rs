@@ -2,8 +2,10 @@
 
 use image::{ImageFormat, Rgb, RgbImage};
 use lexivid::{
+    dataset::{Truth, Truths, Vocabulary},
     decisions::{Classification, Evidence, LabelResult, LabelSpan, ModelSummary, Settings, Span},
-    label::Kind,
+    eval::{self, EvaluationOptions, EvaluationReport, Failed, Scores, evaluate},
+    label::{Entry, Kind, Label},
     label_embedding::Origin,
     report::html::{self, Report, Still, VideoPage},
     video::VideoInfo,
@@ -272,4 +274,100 @@ ArrowRight: 0:08–0:10 · 0.20 riding a bike0:08–0:10 · 0.20 90%
 Home: 0:00–0:02 · 0.95 riding a bike0:00–0:02 · 0.95 10%
 Escape: 0:00–0:02 · 0.95 hidden 10%";
     assert_eq!(results, expected);
+}
+
+/// 40 examples of three labels: one told well, one that is guessed, and a hostile one without a positive.
+fn evaluation(port: u16) -> EvaluationReport {
+    let entry = |name: &str, kind, seen| Entry {
+        label: Label { kind: Some(kind), ..Label::new(name) },
+        seen: Some(seen),
+        subset: None,
+        opposite: None,
+    };
+    let labels =
+        [("told", Kind::Entity, true), ("guessed", Kind::Action, false), (&hostile(port), Kind::Entity, false)];
+    let vocabulary = Vocabulary::new(labels.map(|(name, kind, seen)| entry(name, kind, seen))).unwrap();
+    let (mut scores, mut truths) = (Scores::new(3), Truths::new(3));
+    for example in 0..40 {
+        let there = |yes: bool| if yes { Truth::Positive } else { Truth::Negative };
+        let p = (example * 7 % 40) as f32 / 40.0;
+        truths.push(&[there(p > 0.5), there(example % 4 == 0), Truth::Negative]);
+        scores.push(&[p, (example * 11 % 40) as f32 / 40.0, 0.02]).unwrap();
+    }
+    let classification = classification(port);
+    EvaluationReport {
+        manifest: "data/stage & more.jsonl".into(),
+        manifest_sha256: "0".repeat(64),
+        split: Some("test".into()),
+        vocabulary: "labels.csv".into(),
+        model: classification.model,
+        settings: classification.settings,
+        failed: vec![Failed { video: "broken.mp4".into(), error: "no video stream".into() }],
+        warnings: vec!["2 names are not in the vocabulary".into()],
+        evaluation: evaluate(&scores, &truths, &vocabulary, &EvaluationOptions::new(3, 0.5)).unwrap(),
+    }
+}
+
+const READER_OF_AN_EVALUATION: &str = r##"
+const seen = [];
+const $ = selector => document.querySelector(selector);
+const names = () => [...document.querySelectorAll("#labels tbody tr:not([hidden])")].map(row => row.cells[0].textContent.slice(0, 8));
+const note = (what, value) => seen.push(`${what}: ${value}`);
+const heading = name => [...document.querySelectorAll("#labels th button")].find(button => button.textContent === name);
+note("rows", names());
+heading("AP").click();
+note("by AP", names());
+heading("AP").click();
+note("by AP again", names());
+heading("label").click();
+note("by name", names());
+$(".tools input").value = " GUESS";
+$(".tools input").dispatchEvent(new Event("input"));
+note("found", names());
+const colour = () => getComputedStyle($(".chart polyline[stroke='#000010']")).stroke;
+const before = colour();
+$(".theme").click();
+note("the curves follow the theme", colour() !== before && before !== "rgb(0, 0, 16)");
+const results = document.body.appendChild(document.createElement("pre"));
+results.id = "results";
+results.textContent = seen.join("\n");
+"##;
+
+#[test]
+fn an_evaluation_in_a_browser() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let report = evaluation(listener.local_addr().unwrap().port());
+    let directory = tempfile::tempdir().unwrap();
+    let page = directory.path().join("evaluation.html");
+    eval::page::write(&page, &report).unwrap();
+    let picture = directory.path().join("evaluation.png");
+    let screenshot = ["--window-size=1280,900".into(), format!("--screenshot={}", picture.display())];
+    chromium(directory.path(), &page, &screenshot);
+    let colours: HashSet<_> = image::open(&picture).unwrap().to_rgb8().pixels().copied().collect();
+    // The curve of all labels and the bars, in light.
+    for drawn in [Rgb([0x1e, 0x22, 0x26]), Rgb([0xa2, 0xd2, 0xc9])] {
+        assert!(colours.contains(&drawn), "{drawn:?} is not to be seen");
+    }
+
+    let html = std::fs::read_to_string(&page).unwrap();
+    let (before, policy) = html.split_once("script-src '").unwrap();
+    let (_, after) = policy.split_once('\'').unwrap();
+    let html = format!("{before}script-src 'unsafe-inline'{after}");
+    std::fs::write(&page, html.replace("</body>", &format!("<script>{{{READER_OF_AN_EVALUATION}}}</script></body>")))
+        .unwrap();
+    let dom = chromium(directory.path(), &page, &["--dump-dom".into()]);
+    assert!(dom.contains("<title>data/stage &amp; more.jsonl · lexivid</title>"), "a label's script ran");
+    let (_, results) = dom.split_once("<pre id=\"results\">").expect("the reader came to the end");
+    let (results, _) = results.split_once("</pre>").unwrap();
+    let expected = "\
+rows: told,guessed,&lt;script&gt;
+by AP: told,guessed,&lt;script&gt;
+by AP again: guessed,told,&lt;script&gt;
+by name: &lt;script&gt;,guessed,told
+found: guessed
+the curves follow the theme: true";
+    assert_eq!(results, expected);
+    let called = listener.accept();
+    assert!(called.is_err(), "the page called out: {called:?}");
 }

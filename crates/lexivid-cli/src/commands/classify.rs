@@ -1,6 +1,6 @@
 //! `lexivid classify`.
 
-use super::{load_model, look_options};
+use super::{encode_labels, load_model, look_options};
 use crate::{args, failure, inputs, interrupt, output, progress::Progress};
 use anyhow::Context;
 use lexivid::{
@@ -8,8 +8,7 @@ use lexivid::{
     classify::{ClassifyError, ClassifyOptions, EncodedLabels, classify},
     decisions::Classification,
     label::LabelList,
-    label_embedding::LabelDatabase,
-    models::{Model, store::Store},
+    models::Model,
     report::{self, Outcome},
     video::DecodeOptions,
 };
@@ -68,31 +67,6 @@ pub fn run(args: &args::Classify, progress: &Progress) -> anyhow::Result<ExitCod
     }
     let failed = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed { .. }));
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-}
-
-fn encode_labels(
-    model: &dyn Model,
-    list: LabelList,
-    no_cache: bool,
-    progress: &Progress,
-) -> anyhow::Result<EncodedLabels> {
-    let mut database = match no_cache {
-        true => None,
-        false => {
-            let store = Store::from_env().map_err(Error::from)?;
-            std::fs::create_dir_all(&store.home).with_context(|| store.home.display().to_string())?;
-            let database = LabelDatabase::open(&store.label_database());
-            Some(database.map_err(|e| Error::from(ClassifyError::from(e)))?)
-        }
-    };
-    let bar = progress.bar(list.len() as u64, "labels");
-    bar.set_message("labels");
-    let encoded = EncodedLabels::new(model, list, database.as_mut(), |done| {
-        bar.set_position(done as u64);
-        interrupt::control_flow()
-    });
-    bar.finish_and_clear();
-    Ok(encoded.map_err(Error::from)?)
 }
 
 fn classify_one(

@@ -1,21 +1,30 @@
 //! One file a subcommand; here, what several of them need.
 
 pub mod bench;
+pub mod calibrate;
 pub mod classify;
 pub mod embed;
 pub mod eval;
 pub mod models;
+pub mod pretrain;
+mod training;
+
+mod examples;
 
 use crate::{
     args::{ModelArgs, SamplingArgs, Window},
     failure::WrongUse,
+    interrupt,
     progress::Progress,
 };
+use anyhow::Context;
 use lexivid::{
     Error,
-    classify::LookOptions,
+    classify::{ClassifyError, EncodedLabels, LookOptions},
     frames::{Sampling, Windowing},
-    models::{Compute, Model, ModelError},
+    label::LabelList,
+    label_embedding::LabelDatabase,
+    models::{Compute, Model, ModelError, store::Store},
     video::DecodeOptions,
 };
 use std::sync::Arc;
@@ -28,6 +37,32 @@ fn load_model(args: &ModelArgs, progress: &Progress) -> anyhow::Result<Arc<dyn M
     let model = lexivid::models::load(&args.model, &compute).map_err(Error::from);
     spinner.finish_and_clear();
     Ok(model?)
+}
+
+/// From the database where it has them, with a progress bar.
+fn encode_labels(
+    model: &dyn Model,
+    list: LabelList,
+    no_cache: bool,
+    progress: &Progress,
+) -> anyhow::Result<EncodedLabels> {
+    let mut database = match no_cache {
+        true => None,
+        false => {
+            let store = Store::from_env().map_err(Error::from)?;
+            std::fs::create_dir_all(&store.home).with_context(|| store.home.display().to_string())?;
+            let database = LabelDatabase::open(&store.label_database());
+            Some(database.map_err(|e| Error::from(ClassifyError::from(e)))?)
+        }
+    };
+    let bar = progress.bar(list.len() as u64, "labels");
+    bar.set_message("labels");
+    let encoded = EncodedLabels::new(model, list, database.as_mut(), |done| {
+        bar.set_position(done as u64);
+        interrupt::control_flow()
+    });
+    bar.finish_and_clear();
+    Ok(encoded.map_err(Error::from)?)
 }
 
 fn look_options(args: &SamplingArgs) -> Result<LookOptions, WrongUse> {

@@ -2,8 +2,10 @@
 //! random weights where only the behaviour matters.
 
 mod bad_input;
+mod calibrate;
 mod classify;
 mod embed;
+mod eval;
 mod interrupt;
 mod models;
 mod repeats;

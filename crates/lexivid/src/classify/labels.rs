@@ -16,6 +16,7 @@ pub struct EncodedLabels {
     labels: LabelList,
     matrix: LabelMatrix,
     origins: Vec<Origin>,
+    thresholds: Vec<Option<f32>>,
 }
 
 impl EncodedLabels {
@@ -52,7 +53,8 @@ impl EncodedLabels {
         let embeddings: Vec<_> = embeddings.into_iter().flatten().collect();
         assert_eq!(embeddings.len(), labels.len(), "Model::encode_labels gives one embedding a label");
         let matrix = LabelMatrix::new(&embeddings).map_err(ModelError::from)?;
-        Ok(Self { labels, matrix, origins: embeddings.into_iter().map(|e| e.origin).collect() })
+        let thresholds = labels.iter().map(|label| label.threshold.or_else(|| model.threshold(label))).collect();
+        Ok(Self { labels, matrix, origins: embeddings.into_iter().map(|e| e.origin).collect(), thresholds })
     }
 
     /// The labels, in the user's order.
@@ -63,6 +65,12 @@ impl EncodedLabels {
     /// Their embeddings.
     pub fn matrix(&self) -> &LabelMatrix {
         &self.matrix
+    }
+
+    /// Probability from which on a label counts as present: its own threshold, or else the model's for it; `None`: the
+    /// run's global threshold.
+    pub fn threshold(&self, label: usize) -> Option<f32> {
+        self.thresholds[label]
     }
 
     /// Where each embedding comes from.

@@ -6,9 +6,13 @@ use crate::{
     features::FrameFeatures,
     frames::{self, FramePixels, Repeats, SampledFrame, Sampling, Window},
     models::Model,
-    video::{self, DecodeOptions, VideoInfo},
+    video::{self, DecodeOptions, VideoError, VideoInfo},
 };
-use std::{collections::VecDeque, ops::Range, path::Path};
+use std::{
+    collections::VecDeque,
+    ops::Range,
+    path::{Path, PathBuf},
+};
 use tracing::debug_span;
 
 /// When and how the model looks.
@@ -48,6 +52,9 @@ pub struct Look {
 const FRAME_BATCH: usize = 8;
 
 /// Looks at one video, image or URL.
+///
+/// # Errors
+/// [`ClassifyError::Video`] when it cannot be read, or has no frame where it should be looked at.
 pub fn look(
     model: &dyn Model,
     source: &str,
@@ -60,7 +67,7 @@ pub fn look(
         true => Some(debug_span!("detect shots").in_scope(|| frames::detect_shots(path, &options.decode))?),
         false => None,
     };
-    let windows = options.sampling.windows(video.duration, shots.as_deref());
+    let windows = windows(source, &video, options, shots.as_deref())?;
     let targets = frames::targets(&windows);
 
     let mut seen = Seen::new(model, windows, &targets);
@@ -75,16 +82,69 @@ pub fn look(
             return Err(ClassifyError::Interrupted);
         }
     }
-    seen.finish()?;
-    Ok(Look {
-        windows: seen.windows,
-        window_embeddings: seen.window_embeddings,
-        frame_times: seen.frame_times,
-        frame_embeddings: seen.frame_embeddings,
-        frames_reused: seen.reused,
-        warnings: warnings(&stream.summary(), &video),
-        video,
-    })
+    let met = stream.summary();
+    seen.finish()?.look(source, warnings(&met, &video), video)
+}
+
+/// Looks at frames of a video that are pictures, files or URLs, each: picture i is on display from i / `rate` seconds on.
+/// They have no shots.
+///
+/// # Errors
+/// As [`look`], of the first picture that cannot be read.
+pub fn look_at_frames(
+    model: &dyn Model,
+    pictures: &[String],
+    rate: f64,
+    options: &LookOptions,
+    observer: &mut Observer,
+) -> Result<Look, ClassifyError> {
+    let Some(first) = pictures.first() else {
+        let (path, reason) = (PathBuf::new(), "there are no pictures".into());
+        return Err(VideoError::NoFrames { path, reason }.into());
+    };
+    let duration = pictures.len() as f64 / rate;
+    let picture = video::probe(Path::new(first), &options.decode)?;
+    let video = VideoInfo { duration, frame_rate: Some(rate), ..picture };
+    let windows = windows(first, &video, options, None)?;
+    let targets = frames::targets(&windows);
+
+    let mut seen = Seen::new(model, windows, &targets);
+    let mut repeats = options.dedup.then(Repeats::default);
+    let picture_at = |target: f64| ((target * rate) as usize).min(pictures.len() - 1);
+    let mut served = 0;
+    for same in targets.chunk_by(|a, b| picture_at(*a) == picture_at(*b)) {
+        let index = picture_at(same[0]);
+        let path = Path::new(&pictures[index]);
+        let mut stream = frames::sample(path, &options.decode, vec![0.0], model.preprocessing())?;
+        let Some(sampled) = stream.next().transpose()? else {
+            return Err(VideoError::NoFrames { path: path.into(), reason: "the picture is empty".into() }.into());
+        };
+        let seconds = index as f64 / rate;
+        let pixels = FramePixels { time: seconds, ..sampled.pixels };
+        let repeats = repeats.as_mut().is_some_and(|repeats| repeats.is_repeat(&pixels));
+        seen.take(served..served + same.len(), pixels, repeats)?;
+        served += same.len();
+        if observer(Progress { seconds, duration }).is_break() {
+            return Err(ClassifyError::Interrupted);
+        }
+    }
+    seen.finish()?.look(first, Vec::new(), video)
+}
+
+/// The windows to look at, at least one.
+fn windows(
+    source: &str,
+    video: &VideoInfo,
+    options: &LookOptions,
+    shots: Option<&[frames::Shot]>,
+) -> Result<Vec<Window>, VideoError> {
+    let windows = options.sampling.windows(video.duration, shots);
+    match options.sampling.segment() {
+        Some((start, _)) if windows.is_empty() => {
+            Err(VideoError::NothingThere { path: source.into(), start, duration: video.duration })
+        }
+        _ => Ok(windows),
+    }
 }
 
 fn warnings(met: &frames::SampleSummary, video: &VideoInfo) -> Vec<String> {
@@ -178,12 +238,29 @@ impl<'a> Seen<'a> {
     }
 
     /// Finishes the windows that are left with the frames that came.
-    fn finish(&mut self) -> Result<(), ClassifyError> {
+    fn finish(mut self) -> Result<Self, ClassifyError> {
         self.encode()?;
         while !self.waiting.is_empty() {
             self.finish_window()?;
         }
-        Ok(())
+        Ok(self)
+    }
+
+    /// What was seen, which has to be something.
+    fn look(self, source: &str, warnings: Vec<String>, video: VideoInfo) -> Result<Look, ClassifyError> {
+        if self.windows.is_empty() {
+            let reason = warnings.first().cloned().unwrap_or("none where it is looked at".into());
+            return Err(VideoError::NoFrames { path: source.into(), reason }.into());
+        }
+        Ok(Look {
+            windows: self.windows,
+            window_embeddings: self.window_embeddings,
+            frame_times: self.frame_times,
+            frame_embeddings: self.frame_embeddings,
+            frames_reused: self.reused,
+            warnings,
+            video,
+        })
     }
 
     /// Embeds the first waiting window and lets go of the frames that no other needs. A window without frames is left

@@ -11,8 +11,9 @@ mod labels;
 mod look;
 
 pub use error::ClassifyError;
+pub use judge::{probabilities, similarities};
 pub use labels::EncodedLabels;
-pub use look::{Look, LookOptions, look};
+pub use look::{Look, LookOptions, look, look_at_frames};
 
 use crate::{
     decisions::{Classification, ModelSummary, Settings},
@@ -31,6 +32,25 @@ pub struct ClassifyOptions {
     pub pool: Pool,
     /// Probability from which on a label counts as present, unless it has its own threshold.
     pub threshold: f32,
+}
+
+impl ClassifyOptions {
+    /// The same, as reports state it.
+    pub fn settings(&self) -> Settings {
+        let (window, hop) = match self.look.sampling.windowing() {
+            Windowing::Whole => (None, None),
+            Windowing::Sliding { length, hop } => (Some(length), Some(hop)),
+        };
+        Settings {
+            window,
+            hop,
+            frames_per_window: self.look.sampling.frames_per_window(),
+            pool: self.pool.to_string(),
+            threshold: self.threshold,
+            shots: self.look.shots,
+            dedup: self.look.dedup,
+        }
+    }
 }
 
 /// How far a video is.
@@ -57,10 +77,6 @@ pub fn classify(
     let judged = tracing::debug_span!("match labels").in_scope(|| judge::judge(&look, labels, options));
     let judged = judged.map_err(ModelError::from)?;
     let about = model.about();
-    let (window, hop) = match options.look.sampling.windowing() {
-        Windowing::Whole => (None, None),
-        Windowing::Sliding { length, hop } => (Some(length), Some(hop)),
-    };
     let mut warnings = labels.labels().warnings().to_vec();
     warnings.extend(about.caveats.iter().cloned());
     warnings.extend(look.warnings);
@@ -72,15 +88,7 @@ pub fn classify(
             fingerprint: about.fingerprint.clone(),
             card: about.card.clone(),
         },
-        settings: Settings {
-            window,
-            hop,
-            frames_per_window: options.look.sampling.frames_per_window(),
-            pool: options.pool.to_string(),
-            threshold: options.threshold,
-            shots: options.look.shots,
-            dedup: options.look.dedup,
-        },
+        settings: options.settings(),
         windows: look.windows,
         frames_used: look.frame_times.len(),
         frames_reused: look.frames_reused,

@@ -29,3 +29,15 @@ pub enum EvalError {
         reason: String,
     },
 }
+
+impl EvalError {
+    /// What the user may try, when there is something.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            EvalError::NothingToFit { .. } => {
+                Some("more examples, with `\"negatives\": \"*\"` where every label was looked for".into())
+            }
+            _ => None,
+        }
+    }
+}

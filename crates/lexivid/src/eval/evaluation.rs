@@ -5,11 +5,11 @@ use super::{
     group::{Group, groups},
     label::labels,
     metrics::{
-        Bin, Counts, CurvePoint, MacroF1, PeakF1, PrecisionRecall, Ranking, brier, expected_calibration_error,
+        self, Bin, Counts, CurvePoint, MacroF1, PeakF1, PrecisionRecall, Ranking, brier, expected_calibration_error,
         hit_at_1, mean, precision_at_equal_recall, reliability, top_k,
     },
 };
-use crate::dataset::{Truths, Vocabulary};
+use crate::dataset::{Truth, Truths, Vocabulary};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -138,12 +138,22 @@ pub fn evaluate(
         check("sources", examples, options.sources.len())?;
     }
     let labels = labels(scores, truths, vocabulary, options);
-    let groups =
-        groups(vocabulary).par_iter().map(|group| of_group(group, scores, truths, &labels, options.k)).collect();
+    let all: Vec<usize> = (0..width).collect();
+    let places = first_places(&all, scores, truths, GAP_K.max(options.k));
+    let groups = groups(vocabulary);
+    let groups = groups.par_iter().map(|group| of_group(group, scores, truths, &labels, &places, options.k)).collect();
     Ok(Evaluation { examples, k: options.k, groups, labels })
 }
 
-fn of_group(group: &Group, scores: &Scores, truths: &Truths, labels: &[LabelEvaluation], k: usize) -> GroupEvaluation {
+/// `places_of_all`: the first places of every example where all labels compete.
+fn of_group(
+    group: &Group,
+    scores: &Scores,
+    truths: &Truths,
+    labels: &[LabelEvaluation],
+    places_of_all: &[Vec<Place>],
+    k: usize,
+) -> GroupEvaluation {
     let pairs = scores.rows().zip(truths.rows()).flat_map(|(scores, truths)| {
         group.labels.iter().filter_map(|label| Some((scores[*label], truths[*label].known()?)))
     });
@@ -162,8 +172,29 @@ fn of_group(group: &Group, scores: &Scores, truths: &Truths, labels: &[LabelEval
 
     let ranking = Ranking::new(pairs.clone());
     let reliability = reliability(pairs.clone());
-    let notable = metrics_above(NOTABLE, pairs.clone());
-    let first = first_places(group, scores, truths, k);
+    let notable = metrics::reliability(pairs.clone().filter(|(p, _)| *p > NOTABLE));
+    let own_places;
+    let places = match group.candidates.len() == scores.labels() {
+        true => places_of_all,
+        false => {
+            own_places = first_places(&group.candidates, scores, truths, GAP_K.max(k));
+            &own_places
+        }
+    };
+    let mut counted = vec![false; scores.labels()];
+    group.labels.iter().for_each(|label| counted[*label] = true);
+    let among_first = |n: usize| {
+        let counted = &counted;
+        let pair = move |(label, score, present): &Place| counted[*label].then_some((*score, *present));
+        places.iter().flat_map(move |places| places.iter().take(n).filter_map(pair))
+    };
+    let mut at_k = Counts { positives: overall.positives, ..Counts::default() };
+    for (_, present) in among_first(k) {
+        at_k.predicted += 1;
+        at_k.found += u64::from(present);
+    }
+    let alone = group.candidates.len() == group.labels.len();
+    let (hit_at_1, perr) = if alone { hits(group, scores, truths) } else { (None, None) };
     GroupEvaluation {
         protocol: group.protocol,
         name: group.name.clone(),
@@ -182,14 +213,14 @@ fn of_group(group: &Group, scores: &Scores, truths: &Truths, labels: &[LabelEval
         reversed_chance: of_members(|label| Some(label.reversed?.chance)).0,
         micro_average_precision: ranking.average_precision(),
         peak_f1: ranking.peak_f1(),
-        at_k: first.at_k.precision_recall(),
+        at_k: at_k.precision_recall(),
         class_at_threshold: class_at_threshold.precision_recall(),
         overall_at_threshold: overall.precision_recall(),
-        gap_at_20: Ranking::new(first.pooled.iter().copied()).average_precision_over(overall.positives as f64),
-        hit_at_1: first.hit_at_1,
-        perr: first.perr,
+        gap_at_20: Ranking::new(among_first(GAP_K)).average_precision_over(overall.positives as f64),
+        hit_at_1,
+        perr,
         calibration_error: expected_calibration_error(&reliability),
-        calibration_error_above_0_1: notable,
+        calibration_error_above_0_1: expected_calibration_error(&notable),
         class_wise_calibration_error: of_members(|label| label.calibration_error).0,
         brier: brier(pairs),
         reliability,
@@ -197,40 +228,25 @@ fn of_group(group: &Group, scores: &Scores, truths: &Truths, labels: &[LabelEval
     }
 }
 
-fn metrics_above(least: f32, pairs: impl Iterator<Item = (f32, bool)>) -> Option<f64> {
-    expected_calibration_error(&reliability(pairs.filter(|(p, _)| *p > least)))
+/// A label, its score, and whether it is there.
+type Place = (usize, f32, bool);
+
+/// The best of the labels `candidates` of every example, best first, those left out of which nothing is known.
+fn first_places(candidates: &[usize], scores: &Scores, truths: &Truths, k: usize) -> Vec<Vec<Place>> {
+    let of_example = |(scores, truths): (&[f32], &[Truth])| {
+        let known = candidates.iter().filter_map(|label| Some((*label, scores[*label], truths[*label].known()?)));
+        top_k(&known.collect::<Vec<_>>(), k, |(_, score, _)| *score)
+    };
+    scores.rows().zip(truths.rows()).map(of_example).collect()
 }
 
-/// What the best labels of every example give.
-struct FirstPlaces {
-    at_k: Counts,
-    /// The group's among the 20 best of every example.
-    pooled: Vec<(f32, bool)>,
-    hit_at_1: Option<f64>,
-    perr: Option<f64>,
-}
-
-fn first_places(group: &Group, scores: &Scores, truths: &Truths, k: usize) -> FirstPlaces {
-    let mut counted = vec![false; scores.labels()];
-    group.labels.iter().for_each(|label| counted[*label] = true);
-    let alone = group.candidates.len() == group.labels.len();
-    let (mut at_k, mut pooled, mut hits, mut precisions) = (Counts::default(), Vec::new(), Vec::new(), Vec::new());
-    for (scores, truths) in scores.rows().zip(truths.rows()) {
-        let known = |label: &usize| Some((scores[*label], truths[*label].known()?, counted[*label]));
-        let row: Vec<(f32, bool, bool)> = group.candidates.iter().filter_map(known).collect();
-        let best = top_k(&row, GAP_K.max(k), |pair| pair.0);
-        for (_, present, _) in best.iter().take(k).filter(|(.., counted)| *counted) {
-            at_k.predicted += 1;
-            at_k.found += u64::from(*present);
-        }
-        let counted = |(score, present, counted): &(f32, bool, bool)| counted.then_some((*score, *present));
-        pooled.extend(best.iter().take(GAP_K).filter_map(counted));
-        let row: Vec<(f32, bool)> = row.iter().filter_map(counted).collect();
-        at_k.positives += row.iter().filter(|(_, present)| *present).count() as u64;
-        if alone {
-            hits.push(hit_at_1(&row));
-            precisions.push(precision_at_equal_recall(&row));
-        }
-    }
-    FirstPlaces { at_k, pooled, hit_at_1: mean(hits).0, perr: mean(precisions).0 }
+/// Hit@1 and PERR of the group among itself.
+fn hits(group: &Group, scores: &Scores, truths: &Truths) -> (Option<f64>, Option<f64>) {
+    let of_example = |(scores, truths): (&[f32], &[Truth])| {
+        let known = group.labels.iter().filter_map(|label| Some((scores[*label], truths[*label].known()?)));
+        let row: Vec<(f32, bool)> = known.collect();
+        (hit_at_1(&row), precision_at_equal_recall(&row))
+    };
+    let (hits, precisions): (Vec<_>, Vec<_>) = scores.rows().zip(truths.rows()).map(of_example).unzip();
+    (mean(hits).0, mean(precisions).0)
 }

@@ -9,14 +9,19 @@ mod evaluation;
 mod group;
 mod label;
 pub mod metrics;
+pub mod page;
 pub mod platt;
+mod report;
 mod scores;
 pub mod stamps;
 #[cfg(test)]
 mod tests;
+mod thresholds;
 
 pub use error::EvalError;
 pub use evaluation::{Evaluation, EvaluationOptions, GroupEvaluation, evaluate};
 pub use group::{Group, Protocol};
 pub use label::LabelEvaluation;
+pub use report::{EvaluationReport, Failed};
 pub use scores::Scores;
+pub use thresholds::best_thresholds;

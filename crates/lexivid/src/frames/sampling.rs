@@ -24,6 +24,7 @@ pub enum Windowing {
 pub struct Sampling {
     windowing: Windowing,
     frames_per_window: usize,
+    segment: Option<(f64, f64)>,
 }
 
 /// Why a sampling is not possible.
@@ -39,6 +40,9 @@ pub enum SamplingError {
     /// Too short, negative or not a number.
     #[error("hop: at least {SHORTEST} s expected, got {0}")]
     Hop(f64),
+    /// Negative, empty or not a number.
+    #[error("segment: 0 <= start < end expected, got {0} to {1} s")]
+    Segment(f64, f64),
 }
 
 impl Sampling {
@@ -59,7 +63,24 @@ impl Sampling {
                 return Err(SamplingError::Hop(hop));
             }
         }
-        Ok(Self { windowing, frames_per_window })
+        Ok(Self { windowing, frames_per_window, segment: None })
+    }
+
+    /// Looks only at what lies in [start, end), in seconds from the first frame; `end` may be infinite.
+    ///
+    /// # Errors
+    /// [`SamplingError::Segment`] unless 0 <= start < end.
+    pub fn within(self, start: f64, end: f64) -> Result<Self, SamplingError> {
+        if start >= 0.0 && start < end {
+            Ok(Self { segment: Some((start, end)), ..self })
+        } else {
+            Err(SamplingError::Segment(start, end))
+        }
+    }
+
+    /// The only part that is looked at, if not everything is.
+    pub fn segment(&self) -> Option<(f64, f64)> {
+        self.segment
     }
 
     /// How the video is cut.
@@ -76,14 +97,22 @@ impl Sampling {
     ///
     /// With `shots`, every shot is cut as if it were a video of its own, so that no window crosses a cut and a short
     /// shot is one window. The last window of a video or shot is clipped to its end; what would be shorter than half
-    /// a window is left to the window before it.
+    /// a window is left to the window before it. A segment, and the part of a shot that lies in it, counts as a video of
+    /// its own, too; there are no windows where the video ends before it.
     pub fn windows(&self, duration: f64, shots: Option<&[Shot]>) -> Vec<Window> {
         let whole = [Shot { start: 0.0, end: duration }];
         let mut windows = Vec::new();
         for shot in shots.filter(|s| !s.is_empty()).unwrap_or(&whole) {
+            let shot = match self.segment {
+                None => *shot,
+                Some((start, end)) => Shot { start: shot.start.max(start), end: shot.end.min(end) },
+            };
+            if self.segment.is_some() && shot.start >= shot.end {
+                continue;
+            }
             match self.windowing {
                 Windowing::Whole => windows.push((shot.start, shot.end)),
-                Windowing::Sliding { length, hop } => slide(*shot, length, hop, &mut windows),
+                Windowing::Sliding { length, hop } => slide(shot, length, hop, &mut windows),
             }
         }
         windows.into_iter().map(|(start, end)| Window::new(start, end, self.frames_per_window)).collect()
@@ -173,6 +202,26 @@ mod tests {
             [(0.0, 5.0), (5.0, 6.0), (6.0, 10.0), (10.0, 14.0), (14.0, 16.0)]
         );
         assert_eq!(spans(Windowing::Whole, 16.0, Some(&shots)).len(), 3);
+    }
+
+    #[test]
+    fn a_segment_is_a_video_of_its_own() {
+        let within = |windowing, start, end, shots: Option<&[Shot]>| -> Vec<(f64, f64)> {
+            let sampling = Sampling::new(windowing, 2).unwrap().within(start, end).unwrap();
+            sampling.windows(10.0, shots).iter().map(|w| (w.start, w.end)).collect()
+        };
+        let sliding = Windowing::Sliding { length: 2.0, hop: 2.0 };
+        assert_eq!(within(Windowing::Whole, 2.5, 4.5, None), [(2.5, 4.5)]);
+        assert_eq!(within(Windowing::Whole, 8.0, 12.0, None), [(8.0, 10.0)]);
+        assert_eq!(within(Windowing::Whole, 10.0, 12.0, None), []);
+        assert_eq!(within(sliding, 1.0, f64::INFINITY, None).len(), 5);
+        assert_eq!(within(sliding, 3.0, 7.0, None), [(3.0, 5.0), (5.0, 7.0)]);
+        let shots = [Shot { start: 0.0, end: 4.0 }, Shot { start: 4.0, end: 9.0 }, Shot { start: 9.0, end: 10.0 }];
+        assert_eq!(within(Windowing::Whole, 3.0, 7.0, Some(&shots)), [(3.0, 4.0), (4.0, 7.0)]);
+        let sampling = Sampling::new(Windowing::Whole, 1).unwrap();
+        for (start, end) in [(-1.0, 2.0), (2.0, 2.0), (f64::NAN, 2.0)] {
+            assert!(matches!(sampling.within(start, end), Err(SamplingError::Segment(..))), "{start} {end}");
+        }
     }
 
     #[test]

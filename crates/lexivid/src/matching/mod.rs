@@ -22,11 +22,20 @@ impl LabelMatrix {
         })
     }
 
+    /// Similarities `[W, l]` of W embeddings of windows or frames, `[W, D]`, and the labels `range`.
+    pub fn similarities(&self, range: std::ops::Range<usize>, visual: &Tensor) -> candle_core::Result<Tensor> {
+        visual.matmul(&self.vectors.narrow(1, range.start, range.len())?)
+    }
+
+    /// How each label's similarity becomes a probability.
+    pub fn calibrations(&self) -> &[Calibration] {
+        &self.calibrations
+    }
+
     /// Probabilities of the labels `range` for each of W embeddings of windows or frames, each `[D]`.
     /// Returns one row of W probabilities a label.
     pub fn probabilities(&self, range: std::ops::Range<usize>, visual: &Tensor) -> candle_core::Result<Vec<Vec<f32>>> {
-        // [W, D] x [D, l] -> [W, l] -> [l, W]
-        let similarities = visual.matmul(&self.vectors.narrow(1, range.start, range.len())?)?.t()?.to_vec2::<f32>()?;
+        let similarities = self.similarities(range.clone(), visual)?.t()?.to_vec2::<f32>()?; // [l, W]
         let calibrated = similarities
             .into_iter()
             .zip(&self.calibrations[range])

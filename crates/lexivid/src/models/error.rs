@@ -42,6 +42,12 @@ pub enum ModelError {
         /// What was asked for.
         got: lexivid_kernels::Precision,
     },
+    /// The model's probabilities do not come from one scale and one bias.
+    #[error("{name}: expected a model with two towers (CLIP, SigLIP): only those have a scale and a bias to fit")]
+    NotCalibratable {
+        /// The name as given.
+        name: String,
+    },
     /// A file of the model is missing or not as expected.
     #[error("{path}: {reason}", path = .path.display())]
     BadFile {
@@ -107,6 +113,7 @@ impl ModelError {
                 Some(format!("`lexivid models pull {name}` fetches it"))
             }
             ModelError::NotInstalled { .. } => Some("`lexivid models list` names those that are".into()),
+            ModelError::NotCalibratable { .. } => Some("--model names another".into()),
             ModelError::NoDevice { name } => {
                 let feature = name.split(':').next().unwrap_or(name);
                 Some(format!("`cargo build --release --features {feature}` builds lexivid with it"))

@@ -13,12 +13,15 @@ pub mod store;
 
 pub use crate::nn::Compute;
 pub use device::device;
-pub use dual_encoder::DualEncoder;
+pub use dual_encoder::{DualEncoder, FittedOn, StoredCalibration};
 pub(crate) use dual_encoder::{DualEncoderConfig, Towers};
 pub use error::ModelError;
 pub use lexivid_kernels::Precision;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use store::Store;
 
 use crate::{
@@ -53,6 +56,12 @@ pub trait Model: Send + Sync {
     /// order.
     fn encode_texts(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, ModelError>;
 
+    /// Probability from which on the label counts as present, where that was fitted for this model; a threshold of the
+    /// label's own goes before.
+    fn threshold(&self, _label: &Label) -> Option<f32> {
+        None
+    }
+
     /// How many labels [`Model::encode_labels`] likes to be given at once.
     fn label_batch(&self) -> usize {
         64
@@ -76,6 +85,18 @@ pub struct About {
 
 /// The model types of `config.json` that [`load`] knows.
 const SUPPORTED: [&str; 4] = ["clip", "siglip", "siglip2", starter::MODEL_TYPE];
+
+/// The directory of an installed model whose similarities can be calibrated: where its [`StoredCalibration`] lies.
+///
+/// # Errors
+/// When it is not installed, or is of another kind.
+pub fn calibration_directory(name: &str) -> Result<PathBuf, ModelError> {
+    let dir = Store::from_env()?.path(name)?;
+    match model_type(&dir)?.as_str() {
+        "clip" | "siglip" | "siglip2" => Ok(dir),
+        _ => Err(ModelError::NotCalibratable { name: name.into() }),
+    }
+}
 
 /// Loads an installed model: a name or hub id of the [`store`], or a directory.
 ///

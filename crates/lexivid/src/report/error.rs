@@ -14,6 +14,9 @@ pub enum ReportError {
     /// The page could not be rendered.
     #[error("report: HTML: {0}")]
     Html(#[from] askama::Error),
+    /// A diagram could not be drawn.
+    #[error("report: diagram: {0}")]
+    Diagram(String),
     /// The video could not be read a second time, for its pictures.
     #[error("report: {0}")]
     Video(#[from] crate::video::VideoError),

@@ -7,6 +7,7 @@
 //! What a step sees depends on seed and step only, so that a resumed run gives the same weights as one that never stopped.
 
 mod checkpoint;
+mod config;
 pub mod contrastive;
 mod error;
 pub mod finetune;
@@ -17,6 +18,7 @@ mod schedule;
 mod start;
 
 pub use checkpoint::Checkpoint;
+pub use config::read as read_config;
 pub use error::TrainingError;
 pub use optimizer::{AdamW, OptimizerConfig};
 pub use run::{Finished, Gradients, Plan, Status, Task, run};

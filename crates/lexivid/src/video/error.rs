@@ -40,6 +40,16 @@ pub enum VideoError {
         /// What went wrong with the frames that were tried.
         reason: String,
     },
+    /// The part that was asked for lies behind the end.
+    #[error("{path}: nothing at {start} s, the video lasts {duration:.1} s", path = .path.display())]
+    NothingThere {
+        /// The path as given.
+        path: PathBuf,
+        /// Start of the part, in seconds from the first frame.
+        start: f64,
+        /// The video's duration in seconds.
+        duration: f64,
+    },
     /// The decoder made no progress for the stated time and was abandoned.
     #[error("{path}: decoding made no progress for {}s and was abandoned", timeout.as_secs_f64(), path = .path.display())]
     Stalled {

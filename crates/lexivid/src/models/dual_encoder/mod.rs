@@ -7,11 +7,13 @@ mod config;
 mod tests;
 mod towers;
 
+pub use calibration::{FittedOn, StoredCalibration};
+
 use super::{About, Model, ModelError, fingerprint, store::Store};
 use crate::{
     features::FrameFeatures,
     frames::{FramePixels, Preprocessing},
-    label::{Label, prompts},
+    label::{Label, prompts, tidy_name},
     label_embedding::{Calibration, LabelEmbedding, Origin, TextPooling, Tokenizer},
     nn::{Compute, Weights, l2_normalised},
     video_embedding::{VideoEmbedding, frame_mean},
@@ -19,7 +21,7 @@ use crate::{
 use candle_core::{D, Device, Tensor};
 pub(crate) use config::DualEncoderConfig;
 use config::Family;
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 pub(crate) use towers::Towers;
 
 /// Pictures that go through the image tower at once; bounds memory (about 100 MB for ViT-B/16).
@@ -36,12 +38,14 @@ pub struct DualEncoder {
     /// Fills sentences up to the length of their batch.
     pad_token: u32,
     calibration: Calibration,
+    /// By tidy name.
+    thresholds: BTreeMap<String, f32>,
     device: Device,
 }
 
 impl DualEncoder {
     /// Reads `config.json`, `model.safetensors` (or its shards), `tokenizer.json`, `preprocessor_config.json`, and, where
-    /// there are any, `tokenizer_config.json`, `lexivid.json` (a [`Calibration`]) and the card (`MODEL.md` or
+    /// there are any, `tokenizer_config.json`, `lexivid.json` (a [`StoredCalibration`]) and the card (`MODEL.md` or
     /// `README.md`). `name` is what the user calls the model.
     pub fn load(name: &str, dir: &Path, compute: &Compute) -> Result<Self, ModelError> {
         let config = parse_file(dir, "config.json", DualEncoderConfig::parse)?;
@@ -52,19 +56,17 @@ impl DualEncoder {
         let weights = Weights::open(dir, compute)?;
         let towers = Towers::load(&weights.root(), &config)?;
         let logit_scale = number(&towers.logit_scale)?.exp();
-        let own = calibration::read(dir)
-            .map_err(|reason| ModelError::BadFile { path: dir.join(calibration::FILE), reason })?;
+        let own = StoredCalibration::read(dir)?;
         let mut caveats = Vec::new();
-        let calibration = match (own, config.family) {
-            (Some(calibration), _) => calibration,
+        let calibration = match (&own, config.family) {
+            (Some(own), _) => own.calibration(),
             (None, Family::Siglip | Family::Siglip2) => {
                 Calibration { scale: logit_scale, bias: number(&weights.root().tensor("logit_bias", &[1])?)? }
             }
             (None, Family::Clip) => {
                 caveats.push(format!(
                     "probabilities are not calibrated for {name}: CLIP has no threshold of its own, so a similarity of \
-                     0.25 is taken as even odds; compare labels by rank, or put a fitted scale and bias into {}",
-                    calibration::FILE
+                     0.25 is taken as even odds; compare labels by rank, or fit a scale and bias with `lexivid calibrate`"
                 ));
                 calibration::uncalibrated(logit_scale)
             }
@@ -79,7 +81,16 @@ impl DualEncoder {
             card: card(dir),
             caveats,
         };
-        Ok(Self { about, preprocessing, towers, tokenizer, pad_token, calibration, device: compute.device.clone() })
+        Ok(Self {
+            about,
+            preprocessing,
+            towers,
+            tokenizer,
+            pad_token,
+            calibration,
+            thresholds: own.map(StoredCalibration::tidy_thresholds).unwrap_or_default(),
+            device: compute.device.clone(),
+        })
     }
 
     /// Sentences -> normalised text embeddings `[D]`, one each, in order.
@@ -165,6 +176,10 @@ impl Model for DualEncoder {
 
     fn encode_texts(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, ModelError> {
         self.encode_sentences(texts)
+    }
+
+    fn threshold(&self, label: &Label) -> Option<f32> {
+        self.thresholds.get(&tidy_name(&label.name)).copied()
     }
 
     fn label_batch(&self) -> usize {

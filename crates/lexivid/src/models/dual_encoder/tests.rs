@@ -259,7 +259,7 @@ fn only_clip_warns_of_its_probabilities_until_it_is_calibrated() {
     assert!((siglip.calibration.scale - 3f32.exp()).abs() < 1e-2 && siglip.calibration.bias == -4.0);
 
     let dir = copy("clip_gelu");
-    fs::write(dir.path().join(calibration::FILE), r#"{"scale": 50, "bias": -10}"#).unwrap();
+    fs::write(dir.path().join(StoredCalibration::FILE), r#"{"scale": 50, "bias": -10}"#).unwrap();
     let calibrated = DualEncoder::load("mine", dir.path(), &Compute::exact().unwrap()).unwrap();
     assert_eq!(calibrated.about().caveats, Vec::<String>::new());
     assert_eq!(calibrated.calibration, Calibration { scale: 50.0, bias: -10.0 });

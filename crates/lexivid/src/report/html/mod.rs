@@ -7,6 +7,8 @@ mod heatmap;
 mod page;
 mod stills;
 
+pub(crate) use page::{STYLE, sha256_base64};
+
 use super::ReportError;
 use crate::decisions::Classification;
 use askama::Template;
@@ -54,7 +56,11 @@ pub fn render(report: &Report) -> Result<String, ReportError> {
 
 /// Writes the page to `path`. The file appears whole or not at all: it is written beside its place, then renamed.
 pub fn write(path: &Path, report: &Report) -> Result<(), ReportError> {
-    let html = render(report)?;
+    write_page(path, &render(report)?)
+}
+
+/// Writes any page, likewise.
+pub(crate) fn write_page(path: &Path, html: &str) -> Result<(), ReportError> {
     let mut file = crate::atomic::File::create(path)?;
     file.write_all(html.as_bytes())?;
     file.commit()?;

@@ -16,13 +16,19 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
-const STYLE: &str = include_str!("style.css");
+/// The look of every page.
+pub(crate) const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
 /// More spans of one label than this are counted, not written out; the heat map shows them all.
 const SPANS_WRITTEN: usize = 6;
 /// More labels than this are counted, not named, in the summary of a video.
 const FOUND_NAMED: usize = 20;
+
+/// How a content security policy names a script.
+pub(crate) fn sha256_base64(script: &str) -> String {
+    BASE64_STANDARD.encode(Sha256::digest(script))
+}
 
 /// The whole page.
 #[derive(askama::Template)]
@@ -155,7 +161,7 @@ impl<'a> Page<'a> {
             title,
             style: STYLE,
             script: SCRIPT,
-            script_sha256: BASE64_STANDARD.encode(Sha256::digest(SCRIPT)),
+            script_sha256: sha256_base64(SCRIPT),
             videos,
             failed: report.failed,
             single: report.videos.len() + report.failed.len() == 1,

@@ -6,7 +6,7 @@ mod tokenizer;
 
 pub use loss::info_nce;
 
-use super::{Gradients, Task, TrainingError, clip_start};
+use super::{Gradients, Plan, Task, TrainingError, clip_start};
 use crate::{
     frames::{FramePixels, Preprocessing},
     label::{Label, prompts},
@@ -67,6 +67,8 @@ pub struct PretrainConfig {
     pub preprocessor: Value,
     /// Put before the card's own lines: title, and what the reader must know.
     pub card: String,
+    /// How long and how fast.
+    pub plan: Plan,
 }
 
 /// What products multiply while something is trained.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::training::{Finished, Plan, run};
+use crate::training::{Finished, run};
 use std::ops::ControlFlow;
 
 /// Squares of four colours: a world small enough to be learned in seconds.
@@ -51,6 +51,7 @@ fn config() -> PretrainConfig {
         model,
         preprocessor: json!({"size": {"height": 8, "width": 8}, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}),
         card: "# Colours".into(),
+        plan: plan(40),
     }
 }
 

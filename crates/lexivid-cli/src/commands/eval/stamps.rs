@@ -1,16 +1,11 @@
-//! `lexivid eval`.
+//! `lexivid eval stamps`.
 
-use super::load_model;
-use crate::{
-    args::{self, EvalCommand},
-    progress::Progress,
-};
+use crate::{args::ModelArgs, commands::load_model, progress::Progress};
 use comfy_table::{CellAlignment, Table, TableStyle};
 use lexivid::{Error, eval::stamps::StampsReport};
 use std::{io::Write, process::ExitCode};
 
-pub fn run(args: &args::Eval, progress: &Progress) -> anyhow::Result<ExitCode> {
-    let EvalCommand::Stamps { model, json } = &args.command;
+pub fn run(model: &ModelArgs, json: bool, progress: &Progress) -> anyhow::Result<ExitCode> {
     let model = load_model(model, progress)?;
     let bar = progress.bar(0, "pictures");
     let report = lexivid::eval::stamps::stamps(model.as_ref(), &|done, total| {
