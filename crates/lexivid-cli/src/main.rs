@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         args::Command::Calibrate(calibrate) => commands::calibrate::run(&calibrate, &progress),
         args::Command::Bench(bench) => commands::bench::run(&bench, &stages, &progress),
         args::Command::Pretrain(pretrain) => commands::pretrain::run(&pretrain, &progress),
+        args::Command::Stage(stage) => commands::stage::run(&stage, &progress),
     };
     match outcome {
         Ok(code) => code,

@@ -39,8 +39,22 @@ const UNDIRECTED: [Kind; 6] =
     [Kind::Bouncing, Kind::Shaking, Kind::Orbiting, Kind::Blinking, Kind::Flipping, Kind::Still];
 /// Things that have no number: "a garlic bouncing" is no English.
 const UNCOUNTED: [&str; 16] = [
-    "garlic", "sushi", "fondue", "popcorn", "spaghetti", "oden", "coral", "soap", "butter", "yarn", "salt", "sake", "corn", "bacon",
-    "broccoli", "ginger",
+    "garlic",
+    "sushi",
+    "fondue",
+    "popcorn",
+    "spaghetti",
+    "oden",
+    "coral",
+    "soap",
+    "butter",
+    "yarn",
+    "salt",
+    "sake",
+    "corn",
+    "bacon",
+    "broccoli",
+    "ginger",
 ];
 const PAIRS_EACH: usize = 4;
 const SINGLES_EACH: usize = 2;
@@ -57,8 +71,18 @@ pub fn reserved(world: &World) -> Vec<Reserved> {
     directed.chain(undirected).zip(actors).map(|(kind, concept)| Reserved { concept, kind: *kind }).collect()
 }
 
+/// Pixels that an actor in place measures at least.
+const SMALLEST: f32 = 36.0;
+
 /// The scenes of one split, the same for the same seed.
-pub fn scenes(world: &World, assets: &Assets, reserved: &[Reserved], split: Split, count: usize, seed: u64) -> Vec<Scene> {
+pub fn scenes(
+    world: &World,
+    assets: &Assets,
+    reserved: &[Reserved],
+    split: Split,
+    count: usize,
+    seed: u64,
+) -> Vec<Scene> {
     let mut casting = Casting::new(world, assets, reserved, split, seed);
     (0..count).map(|number| casting.scene(number)).collect()
 }
@@ -114,6 +138,13 @@ enum Call {
     Reserved,
 }
 
+/// An act that has no place yet.
+struct Cue {
+    kind: Kind,
+    backwards: bool,
+    actors: Vec<Actor>,
+}
+
 struct Casting<'a> {
     world: &'a World,
     assets: &'a Assets,
@@ -124,7 +155,8 @@ struct Casting<'a> {
     motions: Deck<Kind>,
     calls: Deck<Call>,
     roles: BTreeMap<Role, Deck<usize>>,
-    pairs: Deck<Reserved>,
+    /// A card for every label: with the way in time, where that has a name.
+    pairs: Deck<(Reserved, Option<bool>)>,
     /// One for every kind of motion; those of the camera by what they are forwards.
     ways: BTreeMap<Action, Deck<bool>>,
 }
@@ -137,12 +169,20 @@ impl<'a> Casting<'a> {
             let is = |i: &usize| world.concepts[*i].role == role;
             (role, Deck::new((0..world.concepts.len()).filter(is).collect()))
         };
-        // Those with two names come twice.
-        let pairs = reserved.iter().flat_map(|pair| vec![*pair; pair.actions().len()]).collect();
+        let ways = |pair: &Reserved| match pair.actions().len() {
+            1 => vec![(*pair, None)],
+            _ => vec![(*pair, Some(false)), (*pair, Some(true))],
+        };
+        let pairs = reserved.iter().flat_map(ways).collect();
         let calls = match split {
             Split::Train | Split::Val => vec![Call::One(Role::Seen)],
             Split::Test => {
-                let share = [(45, Call::One(Role::Seen)), (22, Call::One(Role::U1)), (18, Call::One(Role::U2)), (15, Call::Reserved)];
+                let share = [
+                    (45, Call::One(Role::Seen)),
+                    (22, Call::One(Role::U1)),
+                    (18, Call::One(Role::U2)),
+                    (15, Call::Reserved),
+                ];
                 share.into_iter().flat_map(|(count, call)| std::iter::repeat_n(call, count)).collect()
             }
         };
@@ -196,66 +236,27 @@ impl<'a> Casting<'a> {
             _ => Camera::Still,
         };
         let side = SIDE as f32;
-        let band = |i: usize, axis: Axis| match axis {
-            Axis::Horizontal => Region { x: 0.0, y: i as f32 * side / 2.0, width: side, height: side / 2.0 },
-            Axis::Vertical => Region { x: i as f32 * side / 2.0, y: 0.0, width: side / 2.0, height: side },
-        };
-        let mut acts = Vec::new();
-        match (plan, camera) {
-            (Plan::Pan, Camera::Pan { reach, .. }) => {
+        let whole = Region { x: 0.0, y: 0.0, width: side, height: side, smallest: SMALLEST };
+        let acts = match camera {
+            Camera::Pan { reach, .. } => {
                 // What is in the frame all the time.
-                let always = Region { x: reach, y: 0.0, width: side - reach, height: side };
+                let always = Region { x: reach, width: side - reach, ..whole };
                 let halves = [0.0, 1.0].map(|i| Region { y: i * side / 2.0, height: side / 2.0, ..always });
                 let regions = if self.random.chance(0.5) { &halves[..] } else { &[always] };
-                for &region in regions {
-                    let Some((kind, actors)) = self.act(|kind| kind.bears_camera(), false, present) else { continue };
-                    acts.push(self.block(kind, actors, region, frames));
-                }
+                regions.iter().filter_map(|region| self.before_camera(*region, frames, present)).collect()
             }
-            (Plan::Zoom, Camera::Zoom { factor, .. }) => {
+            Camera::Zoom { factor, .. } => {
                 let corner = side * (factor - 1.0) / 2.0;
-                let always = Region { x: corner, y: corner, width: side, height: side };
-                if let Some((kind, actors)) = self.act(|kind| kind.bears_camera(), false, present) {
-                    acts.push(self.block(kind, actors, always, frames));
-                }
+                // Where it looks smallest, it is no smaller than others are.
+                let always = Region { x: corner, y: corner, smallest: 0.95 * SMALLEST * factor, ..whole };
+                self.before_camera(always, frames, present).into_iter().collect()
             }
-            (Plan::Bands, _) => {
-                // The first motion that needs an axis decides how the frame is divided.
-                let mut axis = None;
-                let mut bands: Vec<Vec<(Kind, Vec<Actor>)>> = Vec::new();
-                for _ in 0..2 {
-                    let fits = |kind: Kind| axis.is_none() || kind.axis().is_none() || kind.axis() == axis;
-                    let Some(first) = self.act(fits, true, present) else { continue };
-                    axis = axis.or(first.0.axis());
-                    let alone = first.0.axis().is_some() || self.random.chance(0.6);
-                    let mut band = vec![first];
-                    if !alone {
-                        band.extend(self.act(|kind| kind.axis().is_none(), true, present));
-                    }
-                    bands.push(band);
-                }
-                let axis = axis.unwrap_or(*self.random.choose(&[Axis::Horizontal, Axis::Vertical]));
-                self.random.shuffle(&mut bands);
-                for (i, inside) in bands.into_iter().enumerate() {
-                    let whole = band(i, axis);
-                    let shared = inside.len() > 1;
-                    for (j, (kind, actors)) in inside.into_iter().enumerate() {
-                        let offset = j as f32 * side / 2.0;
-                        let region = match (shared, axis) {
-                            (false, _) => whole,
-                            (true, Axis::Horizontal) => Region { x: offset, width: side / 2.0, ..whole },
-                            (true, Axis::Vertical) => Region { y: offset, height: side / 2.0, ..whole },
-                        };
-                        acts.push(self.block(kind, actors, region, frames));
-                    }
-                }
+            Camera::Still if plan == Plan::Bands => self.bands(frames, present),
+            Camera::Still => {
+                let cue = self.cue(|_| true, true, present);
+                cue.map(|cue| self.block(cue, whole, frames)).into_iter().collect()
             }
-            _ => {
-                if let Some((kind, actors)) = self.act(|_| true, true, present) {
-                    acts.push(self.block(kind, actors, Region { x: 0.0, y: 0.0, width: side, height: side }, frames));
-                }
-            }
-        }
+        };
         Shot {
             frames,
             family: *self.random.choose(self.split.families()),
@@ -265,15 +266,57 @@ impl<'a> Casting<'a> {
         }
     }
 
-    /// A motion that `fits`, and who does it; nobody who is `present` already.
-    fn act(&mut self, fits: impl Fn(Kind) -> bool, pairs: bool, present: &mut BTreeSet<usize>) -> Option<(Kind, Vec<Actor>)> {
-        let pair_fits = |pair: &Reserved| pairs && fits(pair.kind) && !present.contains(&pair.concept);
+    fn before_camera(&mut self, region: Region, frames: usize, present: &mut BTreeSet<usize>) -> Option<Act> {
+        let cue = self.cue(|kind| kind.bears_camera(), false, present)?;
+        Some(self.block(cue, region, frames))
+    }
+
+    /// Two bands across or along the frame, with an act or two in each.
+    fn bands(&mut self, frames: usize, present: &mut BTreeSet<usize>) -> Vec<Act> {
+        // The first motion that needs an axis decides how the frame is divided.
+        let mut axis = None;
+        let mut bands: Vec<Vec<Cue>> = Vec::new();
+        for _ in 0..2 {
+            let fits = |kind: Kind| axis.is_none() || kind.axis().is_none() || kind.axis() == axis;
+            let Some(first) = self.cue(fits, true, present) else { continue };
+            axis = axis.or(first.kind.axis());
+            let alone = first.kind.axis().is_some() || self.random.chance(0.5);
+            let mut band = vec![first];
+            if !alone {
+                band.extend(self.cue(|kind| kind.axis().is_none(), true, present));
+            }
+            bands.push(band);
+        }
+        let axis = axis.unwrap_or(*self.random.choose(&[Axis::Horizontal, Axis::Vertical]));
+        self.random.shuffle(&mut bands);
+        let half = SIDE as f32 / 2.0;
+        let mut acts = Vec::new();
+        for (i, band) in bands.into_iter().enumerate() {
+            let shared = band.len() > 1;
+            for (j, cue) in band.into_iter().enumerate() {
+                let (across, along) = (i as f32 * half, j as f32 * half);
+                let length = if shared { half } else { 2.0 * half };
+                let region = match axis {
+                    Axis::Horizontal => Region { x: along, y: across, width: length, height: half, smallest: SMALLEST },
+                    Axis::Vertical => Region { x: across, y: along, width: half, height: length, smallest: SMALLEST },
+                };
+                acts.push(self.block(cue, region, frames));
+            }
+        }
+        acts
+    }
+
+    /// A motion that `fits`, and who does it; nobody who is `present` already, and a reserved pair only with `pairs`.
+    fn cue(&mut self, fits: impl Fn(Kind) -> bool, pairs: bool, present: &mut BTreeSet<usize>) -> Option<Cue> {
+        let pair_fits =
+            |(pair, _): &(Reserved, Option<bool>)| pairs && fits(pair.kind) && !present.contains(&pair.concept);
         let any_pair = self.pairs.cards.iter().any(pair_fits);
         let call = self.calls.draw(&mut self.random, |call| any_pair || *call != Call::Reserved)?;
         let Call::One(role) = call else {
-            let pair = self.pairs.draw(&mut self.random, pair_fits)?;
-            present.insert(pair.concept);
-            return Some((pair.kind, vec![self.actor(pair.concept)]));
+            let (Reserved { concept, kind }, backwards) = self.pairs.draw(&mut self.random, pair_fits)?;
+            present.insert(concept);
+            let backwards = backwards.unwrap_or_else(|| self.backwards(kind.action(false)));
+            return Some(Cue { kind, backwards, actors: vec![self.actor(concept)] });
         };
         let kind = self.motions.draw(&mut self.random, |kind| fits(*kind))?;
         let mut actors = vec![self.cast(role, kind, present)?];
@@ -282,7 +325,7 @@ impl<'a> Casting<'a> {
             let Some(Call::One(role)) = call else { return None };
             actors.push(self.cast(role, kind, present)?);
         }
-        Some((kind, actors))
+        Some(Cue { kind, backwards: self.backwards(kind.action(false)), actors })
     }
 
     /// An actor of `role` who may do this.
@@ -305,10 +348,10 @@ impl<'a> Casting<'a> {
         Actor { concept, style: *self.random.choose(&styles), mirrored: self.random.chance(0.5) }
     }
 
-    fn block(&mut self, kind: Kind, actors: Vec<Actor>, region: Region, frames: usize) -> Act {
-        let backwards = self.backwards(kind.action(false));
+    fn block(&mut self, cue: Cue, region: Region, frames: usize) -> Act {
         let seconds = frames as f32 / RATE as f32;
-        Act { motion: Motion::new(kind, backwards, region, seconds, &mut self.random), actors }
+        let motion = Motion::new(cue.kind, cue.backwards, region, seconds, &mut self.random);
+        Act { motion, actors: cue.actors }
     }
 
     fn backwards(&mut self, forwards: Action) -> bool {

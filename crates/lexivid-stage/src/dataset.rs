@@ -138,11 +138,13 @@ impl<'a> Stage<'a> {
     /// What is known of a scene, one a label. For training and choosing, labels that are not seen are never positive: where
     /// they hold, nothing is said.
     pub fn truths(&self, scene: &Scene) -> Vec<Truth> {
-        let known = |label: &StageLabel| {
-            match (truth(&label.meaning, &label.entry.label.name, scene, &self.world), scene.split, label.entry.seen) {
-                (Truth::Positive, Split::Train | Split::Val, Some(false)) => Truth::Unknown,
-                (truth, ..) => truth,
-            }
+        let known = |label: &StageLabel| match (
+            truth(&label.meaning, &label.entry.label.name, scene, &self.world),
+            scene.split,
+            label.entry.seen,
+        ) {
+            (Truth::Positive, Split::Train | Split::Val, Some(false)) => Truth::Unknown,
+            (truth, ..) => truth,
         };
         self.labels.iter().map(known).collect()
     }
@@ -232,7 +234,8 @@ impl<'a> Stage<'a> {
             }
         }
         let mut labels = Vec::new();
-        for (subset, kind) in ["seen", "U1", "U2", "P", "C"].into_iter().flat_map(|s| [(s, Kind::Entity), (s, Kind::Action)])
+        for (subset, kind) in
+            ["seen", "U1", "U2", "P", "C"].into_iter().flat_map(|s| [(s, Kind::Entity), (s, Kind::Action)])
         {
             let is = |label: &StageLabel| {
                 label.entry.subset.as_deref() == Some(subset) && label.entry.label.kind == Some(kind)

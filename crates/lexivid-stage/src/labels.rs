@@ -38,7 +38,9 @@ pub fn truth(meaning: &Meaning, text: &str, scene: &Scene, world: &World) -> Tru
         Meaning::Both(concept, action) => any(scene.shots.iter().flat_map(|shot| {
             shot.acts.iter().flat_map(move |act| {
                 let done = does(action, act, shot.camera);
-                act.actors.iter().map(move |actor| both(is(actor, concept, &world.concepts[concept].name.name, world), done))
+                act.actors
+                    .iter()
+                    .map(move |actor| both(is(actor, concept, &world.concepts[concept].name.name, world), done))
             })
         })),
     }

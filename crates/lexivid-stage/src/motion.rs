@@ -86,6 +86,8 @@ pub struct Region {
     pub width: f32,
     /// From top to bottom.
     pub height: f32,
+    /// What an actor that stands there measures at least.
+    pub smallest: f32,
 }
 
 impl Kind {
@@ -144,20 +146,20 @@ impl Kind {
 impl Motion {
     /// Chooses what `kind` leaves open, so that all of it happens within `region` in a shot of `seconds`.
     pub(crate) fn new(kind: Kind, backwards: bool, region: Region, seconds: f32, random: &mut Random) -> Self {
-        let Region { x, y, width, height } = region;
+        let Region { x, y, width, height, smallest } = region;
         let (along, across) = match kind.axis() {
             Some(Axis::Vertical) => (height, width),
             _ => (width, height),
         };
         let room = width.min(height) - 2.0;
         let size = match kind {
-            Kind::Rotating => random.between(36.0, (room / 1.25).min(64.0)),
+            Kind::Rotating => random.between(smallest, (room / 1.25).min(64.0)),
             Kind::Growing => random.between(56.0, 64.0).min(room),
             Kind::Orbiting | Kind::Swinging => random.between(34.0, (room * 0.65).max(36.0).min(46.0)),
             Kind::Zigzagging(_) | Kind::Swapping(_) => random.between(34.0, 38.0),
             Kind::Approaching(_) | Kind::Chasing(_) | Kind::Colliding(_) => random.between(34.0, 37.0),
             Kind::Moving(_) | Kind::Bouncing => random.between(34.0, 50.0),
-            _ => random.between(36.0, (room - 10.0).min(64.0)),
+            _ => random.between(smallest, (room - 10.0).min(64.0)),
         };
         let most = ((along - size) / 2.0 - 1.0, (across - size) / 2.0 - 1.0);
         let part = random.between(0.85, 1.0);
@@ -230,8 +232,7 @@ impl Motion {
         let u = frame as f32 / (frames - 1).max(1) as f32;
         let cycle = self.cycles * u + self.phase;
         let (sin, cos) = (TAU * cycle).sin_cos();
-        let still =
-            Pose { x: self.middle.0, y: self.middle.1, size: self.size, angle: 0.0, turn: 1.0, opacity: 1.0 };
+        let still = Pose { x: self.middle.0, y: self.middle.1, size: self.size, angle: 0.0, turn: 1.0, opacity: 1.0 };
         let at = |along: f32, across: f32| match self.kind.axis() {
             Some(Axis::Vertical) => Pose { x: still.x + across, y: still.y + along, ..still },
             _ => Pose { x: still.x + along, y: still.y + across, ..still },
@@ -305,18 +306,17 @@ mod tests {
 
     fn region(kind: Kind) -> Region {
         match kind.axis() {
-            Some(Vertical) => Region { x: 64.0, y: 0.0, width: 64.0, height: 128.0 },
-            Some(Horizontal) => Region { x: 0.0, y: 64.0, width: 128.0, height: 64.0 },
-            None => Region { x: 64.0, y: 64.0, width: 64.0, height: 64.0 },
+            Some(Vertical) => Region { x: 64.0, y: 0.0, width: 64.0, height: 128.0, smallest: 36.0 },
+            Some(Horizontal) => Region { x: 0.0, y: 64.0, width: 128.0, height: 64.0, smallest: 36.0 },
+            None => Region { x: 64.0, y: 64.0, width: 64.0, height: 64.0, smallest: 36.0 },
         }
     }
 
     #[test]
     fn backwards_has_the_same_poses_in_the_other_order() {
         for (i, kind) in KINDS.into_iter().enumerate() {
-            let motion = |backwards| {
-                Motion::new(kind, backwards, region(kind), 4.0, &mut Random::new(1, "test", i as u64))
-            };
+            let motion =
+                |backwards| Motion::new(kind, backwards, region(kind), 4.0, &mut Random::new(1, "test", i as u64));
             let poses = |motion: Motion| (0..48).map(|i| motion.poses(i, 48)).collect::<Vec<_>>();
             let mut backwards = poses(motion(true));
             assert_eq!(backwards, poses(motion(false).reversed()), "the way in time changes no parameter: {kind:?}");

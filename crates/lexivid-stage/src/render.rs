@@ -35,10 +35,10 @@ impl<'a> Wardrobe<'a> {
         }
         // Not under the lock: drawing takes long, and drawing twice does no harm.
         let name = &self.world.concepts[actor.concept].name;
-        let picture = self.assets.sprite(actor.style, name).ok_or_else(|| StageError::NoPicture {
-            name: name.name.clone(),
-            style: actor.style,
-        })?;
+        let picture = self
+            .assets
+            .sprite(actor.style, name)
+            .ok_or_else(|| StageError::NoPicture { name: name.name.clone(), style: actor.style })?;
         let sprite = Arc::new(Sprite::new(&picture));
         self.sprites.lock().unwrap_or_else(|e| e.into_inner()).insert(key, sprite.clone());
         Ok(sprite)
@@ -96,7 +96,8 @@ fn seen(world: &RgbImage, view: View) -> RgbImage {
             (place as u32, (place as u32 + 1).min(last), place.fract())
         };
         let ((left, right, u), (top, bottom, v)) = (at(x, view.left, last_x), at(y, view.top, last_y));
-        let corners = [(left, top), (right, top), (left, bottom), (right, bottom)].map(|(x, y)| world.get_pixel(x, y).0);
+        let corners =
+            [(left, top), (right, top), (left, bottom), (right, bottom)].map(|(x, y)| world.get_pixel(x, y).0);
         let weights = [(1.0 - u) * (1.0 - v), u * (1.0 - v), (1.0 - u) * v, u * v];
         Rgb([0, 1, 2].map(|c| {
             let sum: f32 = corners.iter().zip(weights).map(|(corner, weight)| f32::from(corner[c]) * weight).sum();
