@@ -4,7 +4,7 @@ use crate::{
     Assets, StageError, World,
     casting::{reserved, scenes},
     film,
-    labels::truth,
+    labels::{called, holds},
     render::{Wardrobe, frames},
     scene::{RATE, SIDE, Scene, Split},
     vocabulary::{StageLabel, labels, vocabulary},
@@ -71,6 +71,8 @@ pub struct Stage<'a> {
     pub scenes: Vec<Scene>,
     /// The vocabulary, with what its labels mean.
     pub labels: Vec<StageLabel>,
+    /// What each concept is to each label.
+    called: Vec<Vec<Truth>>,
 }
 
 /// What `stage.json` says.
@@ -132,21 +134,26 @@ impl<'a> Stage<'a> {
             .flat_map(|split| scenes(&world, assets, &reserved, split, size.videos(split), seed))
             .collect();
         let labels = labels(&world, &reserved);
-        Self { assets, world, size, seed, scenes, labels }
+        let called_so = |label: &StageLabel| {
+            let of = |concept| called(&label.meaning, &label.entry.label.name, concept, &world);
+            (0..world.concepts.len()).map(of).collect()
+        };
+        let called = labels.iter().map(called_so).collect();
+        Self { assets, world, size, seed, scenes, labels, called }
     }
 
     /// What is known of a scene, one a label. For training and choosing, labels that are not seen are never positive: where
     /// they hold, nothing is said.
     pub fn truths(&self, scene: &Scene) -> Vec<Truth> {
-        let known = |label: &StageLabel| match (
-            truth(&label.meaning, &label.entry.label.name, scene, &self.world),
+        let known = |(label, called): (&StageLabel, &Vec<Truth>)| match (
+            holds(&label.meaning, &|concept| called[concept], scene),
             scene.split,
             label.entry.seen,
         ) {
             (Truth::Positive, Split::Train | Split::Val, Some(false)) => Truth::Unknown,
             (truth, ..) => truth,
         };
-        self.labels.iter().map(known).collect()
+        self.labels.iter().zip(&self.called).map(known).collect()
     }
 
     /// The manifest's line for a scene.

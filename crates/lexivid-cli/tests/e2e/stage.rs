@@ -10,7 +10,13 @@ use lexivid_stage::{
     render::{Wardrobe, frames},
     scene::{RATE, SIDE},
 };
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
 
 #[test]
 fn small_is_rendered_as_planned_and_goes_on_where_it_was() {
@@ -38,9 +44,17 @@ fn small_is_rendered_as_planned_and_goes_on_where_it_was() {
         let drawn = frames(scene, &wardrobe).unwrap();
         let times: Vec<f64> = (0..drawn.len()).map(|i| (i as f64 + 0.5) / f64::from(RATE)).collect();
         let read = stills(path, &options, &times, SIDE).unwrap();
-        for (i, (read, drawn)) in read.iter().zip(&drawn).enumerate() {
-            let away = difference(read, drawn);
-            assert!(away < 8.0, "{}, frame {i}: {away:.1} of 255 away from what was drawn", path.display());
+        for (i, read) in read.iter().enumerate() {
+            // What is fine and colourful suffers from 4:2:0 and compression; colours on the whole do not.
+            let away = difference(read, &drawn[i]);
+            assert!(away < 12.0, "{}, frame {i}: {away:.1} of 255 away from what was drawn", path.display());
+            for (read, drawn) in mean(read).into_iter().zip(mean(&drawn[i])) {
+                assert!((read - drawn).abs() < 2.0, "{}, frame {i}: {read:.1} for {drawn:.1}", path.display());
+            }
+            let later = &drawn[(i + 6) % drawn.len()];
+            if difference(&drawn[i], later) > 2.0 {
+                assert!(away < difference(read, later), "{}, frame {i} is another frame", path.display());
+            }
         }
     }
 
@@ -66,6 +80,11 @@ fn difference(one: &RgbImage, other: &RgbImage) -> f64 {
     sum / one.as_raw().len() as f64
 }
 
+/// Of every channel.
+fn mean(picture: &RgbImage) -> [f64; 3] {
+    [0, 1, 2].map(|c| picture.pixels().map(|pixel| f64::from(pixel[c])).sum::<f64>() / f64::from(SIDE * SIDE))
+}
+
 #[test]
 fn broken_assets_are_named() {
     let media = Media::new();
@@ -85,4 +104,25 @@ fn broken_assets_are_named() {
     assert_eq!(broken.code, Some(1));
     assert!(broken.stderr.contains("twemoji.json: invalid type: integer `3`"), "{}", broken.stderr);
     assert!(!Path::new(&media.path("out")).exists(), "nothing is begun");
+}
+
+#[test]
+fn ctrl_c_keeps_whole_videos_and_writes_no_manifest() {
+    let media = Media::new();
+    let directory = media.path("stage");
+    let mut child = lexivid(["stage", "render", "full", "-o", &directory]).stderr(Stdio::piped()).spawn().unwrap();
+    let videos = || fs::read_dir(Path::new(&directory).join("videos/train")).map_or(0, Iterator::count);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while videos() < 3 {
+        assert!(Instant::now() < deadline, "no video was made");
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(!Path::new(&directory).join("manifest.jsonl").exists());
+    for video in fs::read_dir(Path::new(&directory).join("videos/train")).unwrap() {
+        let path = video.unwrap().path();
+        assert_eq!(path.extension().unwrap(), "mp4", "nothing half-written is left");
+        probe(&path, &DecodeOptions::default()).unwrap();
+    }
 }
