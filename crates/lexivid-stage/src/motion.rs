@@ -155,7 +155,7 @@ impl Motion {
         let size = match kind {
             Kind::Rotating => random.between(smallest, (room / 1.25).min(64.0)),
             Kind::Growing => random.between(56.0, 64.0).min(room),
-            Kind::Orbiting | Kind::Swinging => random.between(34.0, (room * 0.65).max(36.0).min(46.0)),
+            Kind::Orbiting | Kind::Swinging => random.between(34.0, (room * 0.65).clamp(36.0, 46.0)),
             Kind::Zigzagging(_) | Kind::Swapping(_) => random.between(34.0, 38.0),
             Kind::Approaching(_) | Kind::Chasing(_) | Kind::Colliding(_) => random.between(34.0, 37.0),
             Kind::Moving(_) | Kind::Bouncing => random.between(34.0, 50.0),
