@@ -46,6 +46,8 @@ pub enum Command {
     Train(Train),
     /// Pretrain a small CLIP on the sprites of Stage, the synthetic benchmark
     Pretrain(Pretrain),
+    /// Stage, the controlled synthetic benchmark
+    Stage(Stage),
 }
 
 /// Which model looks, and on what.
@@ -422,6 +424,44 @@ pub struct Pretrain {
 
     #[command(flatten)]
     pub run: RunArgs,
+}
+
+#[derive(ClapArgs)]
+pub struct Stage {
+    #[command(subcommand)]
+    pub command: StageCommand,
+}
+
+#[derive(Subcommand)]
+pub enum StageCommand {
+    /// Make the videos, with manifest and vocabulary; a run that was broken off goes on where it was
+    Render {
+        /// small: 164 videos, for tests; full: 5,600
+        size: StageSize,
+
+        /// Directory for what is made
+        #[arg(long, short, value_name = "DIR")]
+        output: PathBuf,
+
+        /// What Stage is drawn with; scripts/stage-assets fetches it and prints the directory
+        #[arg(long, env = "LEXIVID_STAGE_ASSETS", value_name = "DIR")]
+        assets: PathBuf,
+
+        /// What chance starts from: the same seed gives the same videos
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// How many videos.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StageSize {
+    Small,
+    Full,
 }
 
 /// Where a training goes, and how it begins.

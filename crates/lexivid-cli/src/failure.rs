@@ -28,17 +28,20 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let known = error.downcast_ref::<Error>();
-    if let Some(
-        Error::Classify(ClassifyError::Interrupted)
-        | Error::Training(TrainingError::Classify(ClassifyError::Interrupted)),
-    ) = known
-    {
+    let stage = error.downcast_ref::<StageError>();
+    let interrupted = matches!(
+        known,
+        Some(
+            Error::Classify(ClassifyError::Interrupted)
+                | Error::Training(TrainingError::Classify(ClassifyError::Interrupted))
+        )
+    ) || matches!(stage, Some(StageError::Interrupted));
+    if interrupted {
         eprintln!("interrupted");
         return ExitCode::from(130);
     }
     eprintln!("error: {error:#}");
-    let stage = || error.downcast_ref::<StageError>().and_then(StageError::hint);
-    if let Some(hint) = known.and_then(Error::hint).or_else(stage) {
+    if let Some(hint) = known.and_then(Error::hint).or_else(|| stage.and_then(StageError::hint)) {
         eprintln!("hint: {hint}");
     }
     let wrong = matches!(
@@ -48,6 +51,6 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
                 | Error::Dataset(_)
                 | Error::Training(TrainingError::Config { .. } | TrainingError::Dataset(_))
         )
-    );
+    ) || matches!(stage, Some(StageError::OtherStage { .. }));
     if error.is::<WrongUse>() || wrong { ExitCode::from(2) } else { ExitCode::FAILURE }
 }

@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         args::Command::Bench(bench) => commands::bench::run(&bench, &stages, &progress),
         args::Command::Train(train) => commands::train::run(&train, &progress),
         args::Command::Pretrain(pretrain) => commands::pretrain::run(&pretrain, &progress),
+        args::Command::Stage(stage) => commands::stage::run(&stage, &progress),
     };
     match outcome {
         Ok(code) => code,

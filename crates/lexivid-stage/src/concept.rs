@@ -242,7 +242,7 @@ fn roles(names: &[Name], words: &[Vec<String>]) -> Vec<Role> {
 }
 
 /// The words of a phrase, plurals without their s.
-fn words(phrase: &str) -> Vec<String> {
+pub fn words(phrase: &str) -> Vec<String> {
     let singular = |word: &str| match word.strip_suffix("ies").map(|stem| format!("{stem}y")) {
         Some(word) => word,
         None if word.len() > 3 && !word.ends_with("ss") => word.strip_suffix('s').unwrap_or(word).to_owned(),
@@ -252,7 +252,7 @@ fn words(phrase: &str) -> Vec<String> {
 }
 
 /// Whether the words of `phrase` stand in `text`, one after the other.
-fn stands_in(phrase: &[String], text: &[String]) -> bool {
+pub fn stands_in(phrase: &[String], text: &[String]) -> bool {
     text.windows(phrase.len()).any(|words| words == phrase)
 }
 

@@ -25,7 +25,7 @@ impl Random {
 
     /// Below `count`, which is not 0.
     pub fn below(&mut self, count: usize) -> usize {
-        (u64::from(self.0.next_u32()) * count as u64 >> 32) as usize
+        ((u64::from(self.0.next_u32()) * count as u64) >> 32) as usize
     }
 
     pub fn chance(&mut self, probability: f32) -> bool {

@@ -7,6 +7,7 @@ pub mod embed;
 pub mod eval;
 pub mod models;
 pub mod pretrain;
+pub mod stage;
 pub mod train;
 mod training;
 

@@ -9,6 +9,7 @@ mod eval;
 mod interrupt;
 mod models;
 mod repeats;
+mod stage;
 mod trace;
 mod util;
 mod wrong_use;

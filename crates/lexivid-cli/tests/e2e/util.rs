@@ -14,6 +14,11 @@ pub fn real_video() -> String {
     std::env::var("LEXIVID_TEST_VIDEO").expect("set LEXIVID_TEST_VIDEO to what scripts/test-video prints")
 }
 
+/// What Stage is drawn with.
+pub fn stage_assets() -> String {
+    std::env::var("LEXIVID_STAGE_ASSETS").expect("set LEXIVID_STAGE_ASSETS to what scripts/stage-assets prints")
+}
+
 /// The program with these arguments, without anything of the environment that changes what it does.
 pub fn lexivid<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lexivid"));

@@ -55,7 +55,7 @@ impl Assets {
     /// # Errors
     /// When a file is missing, or not what it should be.
     pub fn open(dir: &Path) -> Result<Self, StageError> {
-        let vector = |style, file: &str, hyphens| Ok((style, Vector::open(&dir.join(file), hyphens)?));
+        let vector = |style, file: &str, hyphens| Ok::<_, StageError>((style, Vector::open(&dir.join(file), hyphens)?));
         Ok(Self {
             names: names::read(dir)?,
             noto: Noto::open(&dir.join("noto.ttf"))?,
