@@ -455,6 +455,26 @@ pub enum StageCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Measure a model on Stage: mean AP by subset, time-reversed actions, single sprites
+    Bench {
+        /// What `stage render` made
+        stage: PathBuf,
+
+        /// What Stage is drawn with; scripts/stage-assets fetches it and prints the directory
+        #[arg(long, env = "LEXIVID_STAGE_ASSETS", value_name = "DIR")]
+        assets: PathBuf,
+
+        #[command(flatten)]
+        model: ModelArgs,
+
+        /// Frames looked at in a video
+        #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+        frames: u16,
+
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// How many videos.

@@ -27,6 +27,12 @@ impl Progress {
         self.0.add(ProgressBar::new(total).with_style(style))
     }
 
+    /// A bar of the steps of a training, whose message is as long as it likes.
+    pub fn steps(&self, total: u64) -> ProgressBar {
+        let style = ProgressStyle::with_template("{bar:20} {pos}/{len} steps · {msg} · {eta} left");
+        self.0.add(ProgressBar::new(total).with_style(style.expect("the template is valid")))
+    }
+
     /// A bar that counts bytes; its length is told later.
     pub fn bytes(&self) -> ProgressBar {
         let style = ProgressStyle::with_template("{msg:40!} {bar:30} {bytes}/{total_bytes} · {eta} left");

@@ -308,9 +308,9 @@ mod tests {
     #[test]
     fn what_was_filled_in_can_be_read() {
         let x: Vec<f32> = (0..37 * 21).map(|i| i as f32 - 300.5).collect();
-        for precision in [Precision::F32, Precision::Bf16] {
+        for (isa, precision) in Isa::all().into_iter().flat_map(|isa| [(isa, Precision::F32), (isa, Precision::Bf16)]) {
             let mut operand = Operand::new(precision);
-            operand.fill(Isa::Portable, &x, 21);
+            operand.fill(isa, &x, 21);
             let expected: Vec<f32> = match precision {
                 Precision::F32 => x.clone(),
                 _ => x.iter().map(|x| bf16::from_f32(*x).to_f32()).collect(),

@@ -98,6 +98,18 @@ pub struct Summary {
     pub licences: BTreeMap<String, String>,
 }
 
+impl Summary {
+    /// Reads `stage.json` of what [`Stage::write`] made.
+    ///
+    /// # Errors
+    /// When `dir` holds no stage.
+    pub fn read(dir: &Path) -> Result<Self, StageError> {
+        let path = dir.join("stage.json");
+        let text = fs::read_to_string(&path).map_err(|source| StageError::Io { path: path.clone(), source })?;
+        serde_json::from_str(&text).map_err(|e| StageError::Io { path, source: e.into() })
+    }
+}
+
 /// One split.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SplitSummary {

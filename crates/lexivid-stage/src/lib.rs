@@ -14,6 +14,7 @@
 pub mod action;
 pub mod assets;
 pub mod backdrop;
+pub mod bench;
 mod casting;
 mod concept;
 mod dataset;

@@ -41,6 +41,26 @@ impl SpritePictures {
         Self::with_styles(assets, world, seed, &[&Style::TRAIN[..], &[Style::VALIDATION]].concat())
     }
 
+    /// Draws every known concept in the style that a model is judged by.
+    pub fn for_test(assets: &Assets, world: &World, seed: u64) -> Self {
+        Self::with_styles(assets, world, seed, &[Style::TEST])
+    }
+
+    /// One picture of `side` x `side` pixels of every concept that the test style has drawn, each with the index of its name: before
+    /// backdrops of the test.
+    pub fn test(&self, side: u32) -> Vec<(Vec<u8>, usize)> {
+        self.one_each(Style::TEST, &Family::TEST, side)
+    }
+
+    fn one_each(&self, style: Style, families: &[Family], side: u32) -> Vec<(Vec<u8>, usize)> {
+        let one = |i: usize| {
+            let mut random = Random::new(self.seed, "one each", i as u64);
+            (self.picture(i, style, families, false, &mut random, side), i)
+        };
+        let drawn = |i: &usize| self.sprites.contains_key(&(style, *i));
+        (0..self.concepts.len()).into_par_iter().filter(drawn).map(one).collect()
+    }
+
     fn with_styles(assets: &Assets, world: &World, seed: u64, styles: &[Style]) -> Self {
         let concepts: Vec<Concept> = world.known().into_iter().cloned().collect();
         let wanted: Vec<(Style, usize)> =
@@ -157,10 +177,6 @@ impl Pictures for SpritePictures {
     }
 
     fn validation(&self, side: u32) -> Vec<(Vec<u8>, usize)> {
-        let one = |i: usize| {
-            let mut random = Random::new(self.seed, "validation", i as u64);
-            (self.picture(i, Style::VALIDATION, &Family::VALIDATION, false, &mut random, side), i)
-        };
-        (0..self.concepts.len()).into_par_iter().map(one).collect()
+        self.one_each(Style::VALIDATION, &Family::VALIDATION, side)
     }
 }

@@ -3,10 +3,11 @@
 use crate::{args::DatasetArgs, failure, interrupt, progress::Progress};
 use lexivid::{
     Error,
-    classify::{ClassifyError, Look, LookOptions, look, look_at_frames},
+    classify::{ClassifyError, EncodedLabels, Look, LookOptions, look, look_at_frames, probabilities},
     dataset::{Example, Manifest, Media, Truths, Vocabulary},
-    eval::Failed,
+    eval::{Failed, Scores},
     models::Model,
+    scores::Pool,
 };
 use std::path::PathBuf;
 
@@ -24,6 +25,14 @@ pub struct Looked<'a> {
     /// Its place in the manifest.
     pub index: usize,
     pub look: &'a Look,
+}
+
+/// Probabilities of all examples that could be read, with what is known of them.
+pub struct Scored {
+    pub scores: Scores,
+    pub truths: Truths,
+    pub sources: Vec<Option<String>>,
+    pub failed: Vec<Failed>,
 }
 
 impl Dataset {
@@ -71,6 +80,26 @@ impl Dataset {
         }
         bar.finish_and_clear();
         Ok(failed)
+    }
+
+    /// What the model makes of every example and every label.
+    pub fn score_all(
+        &self,
+        model: &dyn Model,
+        labels: &EncodedLabels,
+        options: &LookOptions,
+        pool: Pool,
+        progress: &Progress,
+    ) -> anyhow::Result<Scored> {
+        let width = self.vocabulary.labels().len();
+        let (mut scores, mut truths, mut sources) = (Scores::new(width), Truths::new(width), Vec::new());
+        let failed = self.look_at_all(model, options, progress, |Looked { index, look }| {
+            scores.push(&probabilities(look, labels, pool).map_err(Error::from)?).map_err(Error::from)?;
+            truths.push(self.truths.row(index));
+            sources.push(self.manifest.examples()[index].source.clone());
+            Ok(())
+        })?;
+        Ok(Scored { scores, truths, sources, failed })
     }
 
     fn look_at(&self, model: &dyn Model, example: &Example, options: &LookOptions) -> Result<Look, ClassifyError> {

@@ -24,7 +24,7 @@ pub fn run(
     args: &RunArgs,
     progress: &Progress,
 ) -> anyhow::Result<ExitCode> {
-    let bar = progress.bar(plan.steps, "steps");
+    let bar = progress.steps(plan.steps);
     let (begun, mut first, mut told) = (Instant::now(), None, Instant::now());
     let mut validation = Vec::new();
     let mut loss = 0.0;

@@ -11,5 +11,6 @@ mod models;
 mod repeats;
 mod stage;
 mod trace;
+mod training;
 mod util;
 mod wrong_use;

@@ -21,7 +21,7 @@ mod thresholds;
 pub use error::EvalError;
 pub use evaluation::{Evaluation, EvaluationOptions, GroupEvaluation, evaluate};
 pub use group::{Group, Protocol};
-pub use label::LabelEvaluation;
+pub use label::{LabelEvaluation, Reversed};
 pub use report::{EvaluationReport, Failed};
 pub use scores::Scores;
 pub use thresholds::best_thresholds;

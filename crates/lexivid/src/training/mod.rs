@@ -18,7 +18,7 @@ mod schedule;
 mod start;
 
 pub use checkpoint::Checkpoint;
-pub use config::read as read_config;
+pub use config::{TrainingPrecision, read as read_config};
 pub use error::TrainingError;
 pub use optimizer::{AdamW, OptimizerConfig};
 pub use run::{Finished, Gradients, Plan, Status, Task, run};

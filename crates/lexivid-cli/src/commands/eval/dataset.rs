@@ -5,7 +5,7 @@ use crate::{
     args,
     commands::{
         encode_labels,
-        examples::{Dataset, Looked},
+        examples::{Dataset, Scored},
         load_model, look_options,
     },
     output,
@@ -14,10 +14,10 @@ use crate::{
 use anyhow::Context;
 use lexivid::{
     Error,
-    classify::{ClassifyOptions, probabilities},
-    dataset::{Manifest, Truths},
+    classify::ClassifyOptions,
+    dataset::Manifest,
     decisions::ModelSummary,
-    eval::{self, EvaluationOptions, EvaluationReport, Scores},
+    eval::{self, EvaluationOptions, EvaluationReport},
     models::{StoredCalibration, store::Store},
 };
 use std::process::ExitCode;
@@ -35,14 +35,9 @@ pub fn run(args: &args::Eval, progress: &Progress) -> anyhow::Result<ExitCode> {
     }
     let labels = encode_labels(model.as_ref(), dataset.vocabulary.labels().clone(), args.no_cache, progress)?;
 
+    let Scored { scores, truths, sources, failed } =
+        dataset.score_all(model.as_ref(), &labels, &options.look, options.pool, progress)?;
     let width = dataset.vocabulary.labels().len();
-    let (mut scores, mut truths, mut sources) = (Scores::new(width), Truths::new(width), Vec::new());
-    let failed = dataset.look_at_all(model.as_ref(), &options.look, progress, |Looked { index, look }| {
-        scores.push(&probabilities(look, &labels, options.pool).map_err(Error::from)?).map_err(Error::from)?;
-        truths.push(dataset.truths.row(index));
-        sources.push(dataset.manifest.examples()[index].source.clone());
-        Ok(())
-    })?;
     let evaluation_options = EvaluationOptions {
         thresholds: (0..width).map(|label| labels.threshold(label).unwrap_or(args.threshold)).collect(),
         k: args.k.into(),

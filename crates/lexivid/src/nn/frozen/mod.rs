@@ -2,7 +2,7 @@
 //! between two products in the layout and precision that the next one wants.
 //!
 //! Gradients pass through to the input (`op`); weights are constants and get none, but for the blocks that
-//! [`super::trained`] packs anew for every step (`weight_gradients`).
+//! `nn::trained` packs anew for every step (`weight_gradients`).
 
 mod block;
 mod gradient;

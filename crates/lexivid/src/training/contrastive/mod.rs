@@ -6,12 +6,12 @@ mod tokenizer;
 
 pub use loss::info_nce;
 
-use super::{Gradients, Plan, Task, TrainingError, clip_start};
+use super::{Gradients, Plan, Task, TrainingError, TrainingPrecision, clip_start};
 use crate::{
     frames::{FramePixels, Preprocessing},
     label::{Label, prompts},
     label_embedding::Tokenizer,
-    models::{DualEncoderConfig, Precision, Towers},
+    models::{DualEncoderConfig, Towers},
     nn::{Compute, Weights},
 };
 use candle_core::{D, DType, Device, Tensor, Var, safetensors};
@@ -62,33 +62,13 @@ pub struct PretrainConfig {
     /// Greatest number of tokens that the tokenizer learns.
     pub vocabulary: usize,
     /// Both towers, as in the `config.json` of a CLIP directory; what the tokenizer decides is filled in.
-    pub model: Value,
+    pub model: serde_json::Map<String, Value>,
     /// The `preprocessor_config.json`.
     pub preprocessor: Value,
     /// Put before the card's own lines: title, and what the reader must know.
     pub card: String,
     /// How long and how fast.
     pub plan: Plan,
-}
-
-/// What products multiply while something is trained.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TrainingPrecision {
-    /// f32.
-    #[default]
-    F32,
-    /// bf16, sums in f32.
-    Bf16,
-}
-
-impl From<TrainingPrecision> for Precision {
-    fn from(precision: TrainingPrecision) -> Self {
-        match precision {
-            TrainingPrecision::F32 => Precision::F32,
-            TrainingPrecision::Bf16 => Precision::Bf16,
-        }
-    }
 }
 
 /// Greatest 1 / tau (Radford et al. 2021, section 2.5).
@@ -125,7 +105,10 @@ impl<'a> Pretraining<'a> {
     pub fn new(config: PretrainConfig, pictures: &'a dyn Pictures) -> Result<Self, TrainingError> {
         let bad = |reason: String| TrainingError::Config { path: "[model]".into(), reason };
         let learned = tokenizer::learn(&pictures.texts(), config.vocabulary).map_err(bad)?;
-        let mut model_json = config.model.clone();
+        let mut model_json = Value::Object(config.model.clone());
+        if !matches!(model_json["text_config"], Value::Null | Value::Object(_)) {
+            return Err(bad(format!("text_config: expected a table, got {}", model_json["text_config"])));
+        }
         model_json["model_type"] = json!("clip");
         model_json["text_config"]["vocab_size"] = json!(learned.size);
         model_json["text_config"]["bos_token_id"] = json!(learned.start);

@@ -48,7 +48,7 @@ fn config() -> PretrainConfig {
         batch: 8,
         precision: TrainingPrecision::F32,
         vocabulary: 300,
-        model,
+        model: model.as_object().unwrap().clone(),
         preprocessor: json!({"size": {"height": 8, "width": 8}, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}),
         card: "# Colours".into(),
         plan: plan(40),

@@ -11,7 +11,7 @@ mod tests;
 pub use features::FeatureCache;
 pub use loss::{LossConfig, multi_label};
 
-use super::{Gradients, Plan, Task, TrainingError, heads_start};
+use super::{Gradients, Plan, Task, TrainingError, TrainingPrecision, heads_start};
 use crate::{
     classify::ClassifyError,
     dataset::{Manifest, Truth, Truths, Vocabulary},
@@ -44,7 +44,7 @@ pub struct FinetuneConfig {
     pub model: String,
     /// In what precision the frozen model computes; what is trained is f32.
     #[serde(default)]
-    pub precision: super::contrastive::TrainingPrecision,
+    pub precision: TrainingPrecision,
     /// Examples, with both splits.
     pub manifest: PathBuf,
     /// The vocabulary. Labels that it calls unseen are not trained on.
@@ -243,7 +243,7 @@ fn examples(seed: u64, batch: u64, size: usize, count: usize) -> Vec<u32> {
                 order = (0..count as u32).collect();
                 let mut random = ChaCha8Rng::from_seed(Sha256::digest(format!("{seed} round {round}")).into());
                 for i in (1..order.len()).rev() {
-                    order.swap(i, (u64::from(random.next_u32()) * (i as u64 + 1) >> 32) as usize);
+                    order.swap(i, ((u64::from(random.next_u32()) * (i as u64 + 1)) >> 32) as usize);
                 }
                 ordered = Some(round);
             }
