@@ -54,7 +54,7 @@ impl SpritePictures {
 
     fn one_each(&self, style: Style, families: &[Family], side: u32) -> Vec<(Vec<u8>, usize)> {
         let one = |i: usize| {
-            let mut random = Random::new(self.seed, "one each", i as u64);
+            let mut random = Random::new(self.seed, "validation", i as u64);
             (self.picture(i, style, families, false, &mut random, side), i)
         };
         let drawn = |i: &usize| self.sprites.contains_key(&(style, *i));
