@@ -25,7 +25,7 @@ pub struct Row {
     pub labels: usize,
     /// Their mean AP.
     pub mean_average_precision: f64,
-    /// Their mean share of positives: about the mean AP of a guess.
+    /// The mean AP of a guess.
     pub chance: f64,
 }
 
@@ -38,7 +38,7 @@ pub struct Reversed {
     pub labels: usize,
     /// Mean AP where either the label or its reverse holds.
     pub mean_average_precision: f64,
-    /// What it is for a model that cannot tell them apart.
+    /// The mean AP of a guess.
     pub chance: f64,
 }
 
@@ -63,8 +63,8 @@ pub fn rows(evaluation: &Evaluation) -> Vec<Row> {
             let is_here = |l: &&LabelEvaluation| l.subset.as_deref() == Some(subset) && l.kind == Some(kind);
             let labels: Vec<_> = evaluation.labels.iter().filter(is_here).collect();
             let measured: Vec<f64> = labels.iter().filter_map(|l| l.average_precision).collect();
-            let share = |l: &&LabelEvaluation| l.positives as f64 / (l.positives + l.negatives) as f64;
-            let chance: Vec<f64> = labels.iter().filter(|l| l.average_precision.is_some()).map(share).collect();
+            let guessed = |l: &&LabelEvaluation| l.average_precision.map(|_| guess(l.positives, l.negatives));
+            let chance: Vec<f64> = labels.iter().filter_map(guessed).collect();
             if !measured.is_empty() {
                 let (labels, mean_average_precision) = (measured.len(), mean(&measured));
                 rows.push(Row { subset: subset.into(), kind, labels, mean_average_precision, chance: mean(&chance) });
@@ -84,7 +84,10 @@ pub fn reversed(evaluation: &Evaluation) -> Vec<Reversed> {
             subset: subset.into(),
             labels: found.len(),
             mean_average_precision: all(|r| r.average_precision),
-            chance: all(|r| r.chance),
+            chance: all(|r| {
+                let positives = (r.chance * r.examples as f64).round() as usize;
+                guess(positives, r.examples - positives)
+            }),
         })
     };
     SUBSETS.into_iter().filter_map(of).collect()
@@ -116,6 +119,35 @@ pub fn zero_shot(model: &dyn Model, assets: &Assets, seed: u64) -> Result<ZeroSh
     Ok(ZeroShot { pictures: pictures.len(), names: labels.len(), top1: share(first), top5: share(among_five) })
 }
 
+/// The expected AP of a ranking that means nothing: the mean over places k of E\[precision at k | a positive at k\] = (1 + (k - 1) (P - 1) /
+/// (N - 1)) / k, for P positives among N. More than the share P / N, by much where positives are few.
+fn guess(positives: usize, negatives: usize) -> f64 {
+    let (p, n) = (positives as f64, (positives + negatives) as f64);
+    let others = if n > 1.0 { (p - 1.0) / (n - 1.0) } else { 0.0 };
+    (0..positives + negatives).map(|before| (1.0 + before as f64 * others) / (before + 1) as f64).sum::<f64>() / n
+}
+
 fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::guess;
+    use lexivid::eval::metrics::average_precision;
+
+    /// All rankings, one by one.
+    #[test]
+    fn a_guess_is_the_mean_over_all_rankings() {
+        for (positives, total) in [(1usize, 1usize), (1, 6), (2, 7), (5, 8), (8, 8)] {
+            let (mut sum, mut rankings) = (0.0, 0);
+            for places in (0u32..1 << total).filter(|places| places.count_ones() as usize == positives) {
+                let ranked: Vec<(f32, bool)> = (0..total).map(|i| (-(i as f32), places >> i & 1 == 1)).collect();
+                sum += average_precision(&ranked).unwrap();
+                rankings += 1;
+            }
+            let expected = sum / f64::from(rankings);
+            assert!((guess(positives, total - positives) - expected).abs() < 1e-12, "{positives} of {total}");
+        }
+    }
 }

@@ -76,7 +76,7 @@ fn the_whole_path_on_small() {
     ))
     .json();
     assert!(classified[0]["labels"].as_array().unwrap().len() > 100);
-    assert!(classified[0]["model"]["card"].as_str().unwrap().contains("finetuned"));
+    assert_eq!(classified[0]["model"]["name"], checkpoint.as_str());
 }
 
 fn first_video(dir: &Path) -> String {
