@@ -217,13 +217,16 @@ mod tests {
     fn paths_count_from_the_manifest() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("m.jsonl");
-        let examples = ["clips/a.mp4", "/tmp/b.mp4", "https://host/c.mp4", "1:2.mp4"].map(Example::of_video);
+        let examples = ["clips/a.mp4", "/media/b.mp4", "https://host/c.mp4", "1:2.mp4"].map(Example::of_video);
         Manifest::write(&path, &examples).unwrap();
         let manifest = Manifest::read(&path).unwrap();
         assert_eq!(manifest.examples(), examples);
         let found: Vec<_> = examples.iter().map(|e| manifest.media(e).name().to_owned()).collect();
         let beside = |name: &str| dir.path().join(name).display().to_string();
-        assert_eq!(found, [beside("clips/a.mp4"), "/tmp/b.mp4".into(), "https://host/c.mp4".into(), beside("1:2.mp4")]);
+        assert_eq!(
+            found,
+            [beside("clips/a.mp4"), "/media/b.mp4".into(), "https://host/c.mp4".into(), beside("1:2.mp4")]
+        );
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file is left");
     }
 

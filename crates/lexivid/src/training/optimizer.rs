@@ -178,6 +178,34 @@ mod tests {
     }
 
     #[test]
+    fn singular_values_are_made_equal_and_directions_kept() {
+        // Its singular vectors are the axes, so that they can be read off.
+        let wide = vec![5.0, 0.0, 0.0, 0.0, /**/ 0.0, -0.5, 0.0, 0.0, /**/ 0.0, 0.0, 0.1, 0.0];
+        let tall: Vec<f32> = (0..12).map(|i| wide[i % 3 * 4 + i / 3]).collect();
+        for (got, at) in [(orthogonal(wide, 3, 4).unwrap(), [0, 5, 10]), (orthogonal(tall, 4, 3).unwrap(), [0, 4, 8])] {
+            for (i, sign) in at.into_iter().zip([1.0, -1.0, 1.0]) {
+                assert!((0.65..1.25).contains(&(sign * got[i])), "{got:?}");
+            }
+            assert!(got.iter().enumerate().all(|(i, x)| at.contains(&i) || x.abs() < 1e-5), "{got:?}");
+        }
+    }
+
+    #[test]
+    fn muon_moves_matrices_only_and_by_a_length_of_its_own() {
+        let tensor = |values: &[f32], shape: &[usize]| Var::from_slice(values, shape, &Device::Cpu).unwrap();
+        let (matrix, gain) = (tensor(&[1.0, 0.0, 0.0, 1.0], &[2, 2]), tensor(&[1.0, 1.0], &[2]));
+        let weights = BTreeMap::from([("gain".to_owned(), gain.clone()), ("matrix".to_owned(), matrix.clone())]);
+        let config =
+            OptimizerConfig { muon: true, weight_decay: 0.0, clip: 1e9, eps: 0.0, ..OptimizerConfig::default() };
+        let gradients = vec![vec![3.0, -3.0], vec![40.0, 0.0, 0.0, 0.01]];
+        AdamW::new(&weights, config).step(&mut Gradients { loss: 0.0, of: gradients }, 0.1).unwrap();
+        // AdamW's first step is the rate itself, whatever the gradient.
+        assert!(gain.to_vec1::<f32>().unwrap().iter().zip([0.9, 1.1]).all(|(a, b)| (a - b).abs() < 1e-5));
+        let moved = 1.0 - matrix.to_vec2::<f32>().unwrap()[0][0];
+        assert!((0.5..1.3).contains(&(moved / (0.1 * 0.2 * 2f32.sqrt()))), "{moved}");
+    }
+
+    #[test]
     fn only_matrices_decay() {
         assert!(decays("text_model.encoder.layers.0.mlp.fc1.weight", &[4, 2]));
         assert!(decays("vision_model.embeddings.patch_embedding.weight", &[4, 3, 2, 2]));

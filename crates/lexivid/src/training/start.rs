@@ -40,8 +40,8 @@ pub fn clip(seed: u64, layers: usize, logit_scale: f32) -> Box<Start> {
 }
 
 /// A patch embedding `[width, 3, side, side]` that begins as a discrete cosine transform of luma and two differences of colours, lowest
-/// frequencies first, the higher ones lifted by as much as pictures have less of them. From random filters, a small transformer
-/// learns colours first, and shapes late.
+/// frequencies first, the higher ones lifted by as much as pictures have less of them. Part of Nano-CLIP's
+/// recipe; docs/TRAINING.md says what it was seen to do.
 fn cosines(width: usize, side: usize) -> Vec<f32> {
     /// Luma, red against blue, green against both; each of length 1.
     const COLOURS: [[f32; 3]; 3] = [[0.577, 0.577, 0.577], [0.707, 0.0, -0.707], [-0.408, 0.816, -0.408]];
