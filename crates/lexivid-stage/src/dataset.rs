@@ -1,7 +1,7 @@
 //! Stage as files: videos, manifest, vocabulary, and a description of the whole.
 
 use crate::{
-    Assets, StageError, World,
+    Assets, Role, StageError, World,
     casting::{reserved, scenes},
     film,
     labels::{called, holds},
@@ -10,13 +10,13 @@ use crate::{
     vocabulary::{StageLabel, labels, vocabulary},
 };
 use lexivid::{
-    dataset::{Example, Manifest, Negatives, Truth},
-    label::Kind,
+    dataset::{Example, Manifest, Negatives, Truth, Vocabulary},
+    label::{Entry, Kind, Label},
 };
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     ops::ControlFlow,
     path::Path,
@@ -217,9 +217,28 @@ impl<'a> Stage<'a> {
         })?;
 
         vocabulary(&self.labels)?.write(&dir.join("vocabulary.json"))?;
+        self.words()?.write(&dir.join("words.json"))?;
         let examples: Vec<Example> = self.scenes.iter().map(|scene| self.example(scene)).collect();
         Manifest::write(&dir.join("manifest.jsonl"), &examples)?;
         Ok(summary)
+    }
+
+    /// Things that a pretrained model may know and a training may name: those that are seen, and those that Stage never shows, with
+    /// their keywords. No label of another subset is among them.
+    fn words(&self) -> Result<Vocabulary, StageError> {
+        let forbidden = |word: &str| {
+            let label = self.labels.iter().find(|label| label.entry.label.name == word);
+            label.is_some_and(|label| label.entry.seen == Some(false))
+        };
+        let known = self.world.concepts.iter().filter(|concept| concept.role == Role::Known);
+        let seen = self.world.concepts.iter().filter(|concept| concept.role == Role::Seen);
+        let words: BTreeSet<&str> = known
+            .flat_map(|concept| concept.phrases().take(1 + concept.keywords.len()))
+            .chain(seen.map(|concept| concept.name.name.as_str()))
+            .filter(|word| !forbidden(word))
+            .collect();
+        let entry = |word| Entry::from(Label { kind: Some(Kind::Entity), ..Label::new(word) });
+        Ok(Vocabulary::new(words.into_iter().map(entry))?)
     }
 
     /// Writes the description, unless one of the same stage is there.

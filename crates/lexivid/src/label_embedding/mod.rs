@@ -3,11 +3,13 @@
 mod calibration;
 mod database;
 pub mod kernel_regression;
+mod label_encoder;
 mod text_transformer;
 mod tokenizer;
 
 pub use calibration::Calibration;
 pub use database::{DatabaseError, LabelDatabase};
+pub use label_encoder::{LabelEncoder, LabelEncoderConfig, SpecialTokens};
 pub use text_transformer::{TextConfig, TextOutput, TextPooling, TextTransformer};
 pub use tokenizer::{Tokenizer, TokenizerError, Tokens};
 

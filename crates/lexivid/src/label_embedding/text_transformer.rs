@@ -111,6 +111,11 @@ impl TextTransformer {
         &self.config
     }
 
+    /// The token embedding, `[vocabulary, W]`, in f32.
+    pub fn all_tokens(&self) -> Result<Tensor> {
+        self.tokens.to_dtype(DType::F32)
+    }
+
     /// Token ids `[B, S]` (u32) -> token embeddings `[B, S, W]`, positions not added yet.
     pub fn token_embeddings(&self, ids: &Tensor) -> Result<Tensor> {
         let (batch, length) = ids.dims2()?;

@@ -17,6 +17,18 @@ pub enum ModelError {
         /// The name as given.
         name: String,
     },
+    /// The model has no image and text tower to train beside.
+    #[error("{name}: expected a model with an image and a text tower (CLIP, SigLIP), got one without")]
+    NoTowers {
+        /// The name as given.
+        name: String,
+    },
+    /// The model brings no language model.
+    #[error("expected a GGUF file, or an installed model that has one, got {name:?}")]
+    NoLanguageModel {
+        /// The name as given.
+        name: String,
+    },
     /// The device is not there, or this program was built without it.
     #[error("device {name} is not available here")]
     NoDevice {

@@ -17,7 +17,10 @@ pub use device::device;
 pub use dual_encoder::{DualEncoder, FittedOn, StoredCalibration};
 pub(crate) use dual_encoder::{DualEncoderConfig, Towers};
 pub use error::ModelError;
-pub use finetuned::{Finetuned, FinetunedConfig, Heads, HeadsConfig, MODEL_TYPE as FINETUNED};
+pub use finetuned::{
+    Additions, AdditionsConfig, Disturbance, EmbeddedLabels, Finetuned, FinetunedConfig, HeadsConfig, LabelSide,
+    LabelTexts, MODEL_TYPE as FINETUNED,
+};
 pub use lexivid_kernels::Precision;
 
 use std::{
@@ -62,6 +65,14 @@ pub trait Model: Send + Sync {
     /// label's own goes before.
     fn threshold(&self, _label: &Label) -> Option<f32> {
         None
+    }
+
+    /// The model as one of two towers, whose insides can be prompted and branched from.
+    ///
+    /// # Errors
+    /// When it is none.
+    fn towers(&self) -> Result<&DualEncoder, ModelError> {
+        Err(ModelError::NoTowers { name: self.about().name.clone() })
     }
 
     /// How many labels [`Model::encode_labels`] likes to be given at once.

@@ -234,6 +234,11 @@ impl Llama {
         self.embeddings.device()
     }
 
+    /// Of all tokens, `[vocabulary, E]`.
+    pub fn embeddings(&self) -> &Tensor {
+        &self.embeddings
+    }
+
     /// Token ids `[B, T]` (u32) -> token embeddings E(l), `[B, T, E]`.
     pub fn embed(&self, tokens: &Tensor) -> Result<Tensor> {
         let (b, t) = tokens.dims2()?;
@@ -246,23 +251,38 @@ impl Llama {
     /// Attention is causal, so shorter texts are padded at the *end*: states before the padding do not depend on it.
     /// States of the padding itself mean nothing.
     pub fn hidden_states(&self, embeddings: &Tensor) -> Result<Vec<Tensor>> {
+        let mut states = vec![embeddings.clone()];
+        self.run(embeddings, Some(&mut states))?;
+        Ok(states)
+    }
+
+    /// The last of [`Llama::hidden_states`] alone.
+    pub fn last_state(&self, embeddings: &Tensor) -> Result<Tensor> {
+        self.run(embeddings, None)
+    }
+
+    /// The last block's output; every block's is added to `keep`.
+    fn run(&self, embeddings: &Tensor, mut keep: Option<&mut Vec<Tensor>>) -> Result<Tensor> {
         let (_, length, _) = embeddings.dims3()?;
         if length > self.config.context {
             bail!("expected at most {} tokens, got {length}", self.config.context);
         }
-        let mut states = vec![embeddings.clone()];
         match &self.blocks {
             Blocks::Frozen(stack) => {
                 let rotary = Arc::new(Rotary::new(length, self.config.head_width(), self.config.rope_base));
-                stack.forward_tensor(embeddings.clone(), SelfMask::Causal, Some(rotary), Some(&mut states))?;
+                stack.forward_tensor(embeddings.clone(), SelfMask::Causal, Some(rotary), keep)
             }
             Blocks::Tensors(blocks) => {
                 let positions = Positions::new(length, &self.config, embeddings.device())?;
+                let mut x = embeddings.clone();
                 for block in blocks {
-                    states.push(block.forward(&states[states.len() - 1], &self.config, &positions)?);
+                    x = block.forward(&x, &self.config, &positions)?;
+                    if let Some(keep) = &mut keep {
+                        keep.push(x.clone());
+                    }
                 }
+                Ok(x)
             }
         }
-        Ok(states)
     }
 }

@@ -79,14 +79,24 @@ fn normal(seed: u64, name: &str, count: usize, deviation: f32) -> Vec<f32> {
     }
 }
 
-/// Residual heads on a frozen model: they begin as no correction, and with its scale and bias.
-pub fn heads(seed: u64, calibration: Calibration) -> Box<Start> {
-    Box::new(move |name, shape| match (name, shape) {
-        ("log_scale", _) => vec![calibration.scale.ln()],
-        ("bias", _) => vec![calibration.bias],
-        (_, [_, inputs]) if name.ends_with("fc1.weight") => {
-            normal(seed, name, shape.iter().product(), (*inputs as f32).powf(-0.5))
-        }
-        _ => vec![0.0; shape.iter().product()],
+/// What is added to a frozen model: it begins as no change at all, and with the model's scale and bias. Prefixes are as large as the language
+/// model's token embeddings, whose numbers have the deviation `prefix`.
+pub fn additions(seed: u64, calibration: Calibration, prefix: f32) -> Box<Start> {
+    Box::new(move |name, shape| {
+        let count = shape.iter().product();
+        let deviation = match (name.rsplit_once('.'), shape) {
+            _ if name == "log_scale" => return vec![calibration.scale.ln()],
+            _ if name == "bias" => return vec![calibration.bias],
+            (Some((_, "prefixes")), _) => prefix,
+            (Some((_, "queries" | "attributes")), _) => 1.0,
+            // Norms.
+            (Some((_, "weight")), [_]) => return vec![1.0; count],
+            // The second layer of a residual head: no correction yet.
+            (Some(("video.fc2" | "label.fc2", _)), _) => 0.0,
+            (Some((_, "weight")), [_, inputs]) => (*inputs as f32).powf(-0.5),
+            // Biases and gates.
+            _ => 0.0,
+        };
+        normal(seed, name, count, deviation)
     })
 }

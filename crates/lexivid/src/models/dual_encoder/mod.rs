@@ -14,7 +14,7 @@ use crate::{
     features::FrameFeatures,
     frames::{FramePixels, Preprocessing},
     label::{Label, prompts, tidy_name},
-    label_embedding::{Calibration, LabelEmbedding, Origin, TextPooling, Tokenizer},
+    label_embedding::{Calibration, LabelEmbedding, Origin, SpecialTokens, TextPooling, TextTransformer, Tokenizer},
     nn::{Compute, Weights, l2_normalised},
     video_embedding::{VideoEmbedding, frame_mean},
 };
@@ -91,6 +91,27 @@ impl DualEncoder {
             thresholds: own.map(StoredCalibration::tidy_thresholds).unwrap_or_default(),
             device: compute.device.clone(),
         })
+    }
+
+    /// The text encoder.
+    pub fn text_tower(&self) -> &TextTransformer {
+        &self.towers.text
+    }
+
+    /// The text encoder's tokens of a text as it stands, start and end included.
+    pub fn name_tokens(&self, name: &str) -> Result<Vec<u32>, ModelError> {
+        Ok(self.tokenizer.encode(name.trim())?.ids)
+    }
+
+    /// The text encoder's tokens that are no words.
+    pub fn special_tokens(&self) -> Result<SpecialTokens, ModelError> {
+        let of_nothing = self.tokenizer.encode("")?.ids;
+        let (start, end) = match of_nothing.as_slice() {
+            [start, .., end] => (Some(*start), *end),
+            [end] => (None, *end),
+            [] => (None, self.pad_token),
+        };
+        Ok(SpecialTokens { start, end, pad: self.pad_token })
     }
 
     /// Sentences -> normalised text embeddings `[D]`, one each, in order.
@@ -176,6 +197,10 @@ impl Model for DualEncoder {
 
     fn encode_texts(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, ModelError> {
         self.encode_sentences(texts)
+    }
+
+    fn towers(&self) -> Result<&DualEncoder, ModelError> {
+        Ok(self)
     }
 
     fn threshold(&self, label: &Label) -> Option<f32> {

@@ -133,6 +133,18 @@ impl Store {
         self.home.join("models").join(name)
     }
 
+    /// The GGUF file of an installed model that brings a language model.
+    ///
+    /// # Errors
+    /// When it is not installed, or brings none.
+    pub fn language_model(&self, name: &str) -> Result<PathBuf, ModelError> {
+        let dir = self.path(name)?;
+        let io = |source| ModelError::Io { path: dir.clone(), source };
+        let files = fs::read_dir(&dir).map_err(io)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>();
+        let gguf = files.map_err(io)?.into_iter().find(|path| path.extension().is_some_and(|e| e == "gguf"));
+        gguf.ok_or_else(|| ModelError::NoLanguageModel { name: name.into() })
+    }
+
     /// The directory of an installed model.
     ///
     /// # Errors

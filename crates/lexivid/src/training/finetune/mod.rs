@@ -1,103 +1,45 @@
-//! Finetuning: a frozen model learns the labels of a data set, through residual heads, a scale and a bias.
+//! Finetuning: a frozen model learns the labels of a data set, through what is added to it.
 //!
 //! Gradients are computed where something trains, and nowhere else: what the frozen model sees of a video is computed once and kept
 //! ([`FeatureCache`]).
 
+mod config;
 mod features;
+mod grounding;
 mod loss;
+mod regularization;
 #[cfg(test)]
 mod tests;
 
+pub use config::{FinetuneConfig, GroundingConfig};
 pub use features::FeatureCache;
 pub use loss::{LossConfig, multi_label};
+pub use regularization::{InterpolationConfig, RegularizationConfig};
 
-use super::{Gradients, Plan, Task, TrainingError, TrainingPrecision, heads_start};
+use super::{Gradients, Task, TrainingError, additions_start};
 use crate::{
     classify::ClassifyError,
     dataset::{Manifest, Truth, Truths, Vocabulary},
     eval::{EvaluationOptions, Scores, evaluate},
-    models::{FINETUNED, FinetunedConfig, Heads, HeadsConfig, Model, ModelError, Precision},
+    models::{Additions, FINETUNED, FinetunedConfig, LabelSide, LabelTexts, Model, ModelError, Precision},
     nn::{Compute, Weights, unit_rows},
+    soft_attributes::LanguageModel,
     video::VideoError,
 };
 use candle_core::{Device, Tensor, Var, safetensors};
+use grounding::Grounding;
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},
 };
-use serde::{Deserialize, Serialize};
+use regularization::{StartWeights, distance};
 use sha2::{Digest, Sha256};
 use std::{
     collections::{BTreeMap, HashMap},
     fs,
     ops::ControlFlow,
-    path::{Path, PathBuf},
+    path::Path,
 };
-
-/// The file that a finetuning follows. Paths count from where it lies.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FinetuneConfig {
-    /// Start values, and the order of examples, depend on it.
-    pub seed: u64,
-    /// The frozen model: a name, a hub id or a directory.
-    pub model: String,
-    /// In what precision the frozen model computes; what is trained is f32.
-    #[serde(default)]
-    pub precision: TrainingPrecision,
-    /// Examples, with both splits.
-    pub manifest: PathBuf,
-    /// The vocabulary. Labels that it calls unseen are not trained on.
-    pub labels: PathBuf,
-    /// The split to learn from.
-    #[serde(default = "train")]
-    pub train: String,
-    /// The split to choose by.
-    #[serde(default = "val")]
-    pub validation: String,
-    /// Frames looked at in an example.
-    #[serde(default = "eight")]
-    pub frames: usize,
-    /// Examples a step, all at once.
-    pub batch: usize,
-    /// Batches whose gradients make one step.
-    #[serde(default = "one")]
-    pub accumulate: usize,
-    /// What is made smaller.
-    pub loss: LossConfig,
-    /// What is trained.
-    pub heads: HeadsConfig,
-    /// How long and how fast.
-    pub plan: Plan,
-}
-
-fn train() -> String {
-    "train".into()
-}
-
-fn val() -> String {
-    "val".into()
-}
-
-fn eight() -> usize {
-    8
-}
-
-fn one() -> usize {
-    1
-}
-
-impl FinetuneConfig {
-    /// With paths that count from the directory `dir`. A model that is no directory there is a name.
-    pub fn beside(mut self, dir: &Path) -> Self {
-        self.manifest = dir.join(&self.manifest);
-        self.labels = dir.join(&self.labels);
-        if let Ok(model) = dir.join(&self.model).canonicalize() {
-            self.model = model.to_string_lossy().into_owned();
-        }
-        self
-    }
-}
 
 /// How far the looking is.
 #[derive(Debug, Clone, Copy)]
@@ -116,23 +58,25 @@ struct Split {
 }
 
 /// A model that is being finetuned.
-pub struct Finetuning {
+pub struct Finetuning<'a> {
     config: FinetuneConfig,
-    base_fingerprint: String,
-    heads: Heads,
+    base: &'a dyn Model,
+    label_side: LabelSide,
+    additions: Additions,
     variables: BTreeMap<String, Var>,
+    start: StartWeights,
     train: Split,
     validation: Split,
     vocabulary: Vocabulary,
-    /// f_t of the frozen model, `[L, D]`.
-    labels: Tensor,
+    texts: LabelTexts,
     /// The labels that are trained on.
     trained: Vec<u32>,
+    grounding: Option<Grounding>,
     /// The last validation, for the card.
     validated: Vec<(String, f64)>,
 }
 
-impl Finetuning {
+impl<'a> Finetuning<'a> {
     /// Looks at both splits with the frozen model; what it sees is kept in the directory `cache`. Videos that cannot be read are told to
     /// `failed` and left out. `observer` is told how far it is; `Break` stops with [`ClassifyError::Interrupted`].
     ///
@@ -140,7 +84,7 @@ impl Finetuning {
     /// When manifest or vocabulary are not usable, a split has no example that can be read, or no label is known to be there.
     pub fn new(
         config: FinetuneConfig,
-        model: &dyn Model,
+        model: &'a dyn Model,
         cache: &Path,
         failed: &mut dyn FnMut(&VideoError),
         observer: &mut dyn FnMut(Looking) -> ControlFlow<()>,
@@ -187,33 +131,33 @@ impl Finetuning {
                 got: "none".into(),
             });
         }
-        let mut embeddings = Vec::new();
-        for batch in vocabulary.labels().chunks(model.label_batch()) {
-            embeddings.extend(model.encode_labels(batch)?);
-        }
-        let Some(calibration) = embeddings.first().map(|embedding| embedding.calibration) else {
-            unreachable!("a vocabulary has at least one label");
-        };
-        let width = model.dimension();
-        let labels: Vec<f32> = embeddings.into_iter().flat_map(|embedding| embedding.vector).collect();
-        let labels = Tensor::from_vec(labels, (vocabulary.labels().len(), width), &Device::Cpu)?;
+        let first = model.encode_labels(&vocabulary.labels()[..1])?.swap_remove(0);
+        let compute = Compute::new(Device::Cpu, Some(config.precision.into())).map_err(ModelError::from)?;
+        let label_side = LabelSide::open(config.label_encoder.as_ref(), &compute)?;
+        let mut texts = label_side.read(model, vocabulary.labels())?;
 
-        let compute = Compute::new(Device::Cpu, Some(Precision::F32)).map_err(ModelError::from)?;
-        let weights = Weights::start(heads_start(config.seed, calibration), &compute);
-        let heads = Heads::load(&weights.root(), width, &config.heads)?;
-        let (base_fingerprint, variables) = (model.about().fingerprint.clone(), weights.variables());
-        let validated = Vec::new();
+        let prefix_deviation = label_side.language_model().map(LanguageModel::token_deviation).transpose()?;
+        let exact = Compute { precision: Precision::F32, ..compute };
+        let start = additions_start(config.seed, first.calibration, prefix_deviation.unwrap_or_default());
+        let weights = Weights::start(start, &exact);
+        let additions = Additions::load(&weights.root(), model, &label_side, &config.additions())?;
+        label_side.keep_states(&additions, &mut texts)?;
+        let grounding = config.grounding.as_ref().map(|config| Grounding::new(config, model, &label_side, &additions));
+        let variables = weights.variables();
         Ok(Self {
-            config,
-            base_fingerprint,
-            heads,
+            base: model,
+            label_side,
+            start: StartWeights::of(&variables)?,
+            additions,
             variables,
             train,
             validation,
             vocabulary,
-            labels,
+            texts,
             trained,
-            validated,
+            grounding: grounding.transpose()?,
+            validated: Vec::new(),
+            config,
         })
     }
 
@@ -222,13 +166,95 @@ impl Finetuning {
         self.trained.len()
     }
 
-    /// s / tau + b of videos `[B, D]` and labels `[L, D]`: `[B, L]`.
-    fn logits(&self, videos: &Tensor, labels: &Tensor) -> candle_core::Result<Tensor> {
-        let videos = unit_rows(&self.heads.video(videos)?)?;
-        let labels = unit_rows(&self.heads.label(labels)?)?;
-        let s = videos.matmul(&labels.t()?)?; // [B, L]
-        s.broadcast_mul(&self.heads.log_scale.exp()?)?.broadcast_add(&self.heads.bias)
+    /// How many numbers are trained.
+    pub fn size(&self) -> usize {
+        self.variables.values().map(|variable| variable.elem_count()).sum()
     }
+
+    /// s / tau + b of videos `[B, D]` and labels `[L, D]`, both L2-normalised: `[B, L]`.
+    fn logits(&self, videos: &Tensor, labels: &Tensor) -> candle_core::Result<Tensor> {
+        let s = videos.matmul(&labels.t()?)?; // [B, L]
+        s.broadcast_mul(&self.additions.log_scale.exp()?)?.broadcast_add(&self.additions.bias)
+    }
+
+    /// f_v of examples, `[B, D]`, L2-normalised.
+    fn videos(&self, frozen: &Tensor) -> Result<Tensor, TrainingError> {
+        Ok(unit_rows(&self.additions.video(frozen)?)?)
+    }
+
+    /// f_t of all labels, `[L, D]`, L2-normalised, without gradients.
+    fn all_labels(&self) -> Result<Tensor, TrainingError> {
+        let all: Vec<u32> = (0..self.texts.len() as u32).collect();
+        let parts = all.chunks(LABELS_AT_ONCE).map(|chosen| {
+            let embedded = self.label_side.embed(self.base, &self.additions, &self.texts, chosen, None)?;
+            Ok(unit_rows(&embedded.labels)?.detach())
+        });
+        Ok(Tensor::cat(&parts.collect::<Result<Vec<_>, TrainingError>>()?, 0)?)
+    }
+
+    /// The loss of one part of a step, and all that is added to it.
+    fn loss(&self, batch: u64, random: &mut ChaCha8Rng) -> Result<Tensor, TrainingError> {
+        let chosen = examples(self.config.seed, batch, self.config.batch, self.train.truths.examples());
+        let labels = self.labels_of_step(random);
+        let disturbance = self.grounding.as_ref().map(|grounding| grounding.disturb(&labels, &self.trained, random));
+        let truths: Vec<Truth> = chosen
+            .iter()
+            .flat_map(|&e| labels.iter().map(move |&l| (e, l)))
+            .map(|(e, l)| self.train.truths.row(e as usize)[l as usize])
+            .collect();
+        let chosen = Tensor::from_slice(&chosen, chosen.len(), &Device::Cpu)?;
+        let frozen = self.train.videos.index_select(&chosen, 0)?; // [B, D]
+        let videos = self.videos(&frozen)?;
+        let embedded = self.label_side.embed(self.base, &self.additions, &self.texts, &labels, disturbance.as_ref())?;
+        let embedded = unit_rows(&embedded.labels)?; // [l, D]
+        // Of so many labels that these stand for.
+        let share = self.trained.len() as f64 / labels.len() as f64;
+        let mut loss = (multi_label(self.config.loss, &self.logits(&videos, &embedded)?, &truths)? * share)?;
+        let RegularizationConfig { distil_video, distil_label, .. } = self.config.regularization;
+        if distil_video > 0.0 {
+            loss = (loss + (distance(&videos, &frozen)? * distil_video)?)?;
+        }
+        if distil_label > 0.0 {
+            let labels = Tensor::from_slice(&labels, labels.len(), &Device::Cpu)?;
+            let plain = self.texts.plain.index_select(&labels, 0)?;
+            loss = (loss + (distance(&embedded, &plain)? * distil_label)?)?;
+        }
+        if let Some(grounding) = &self.grounding {
+            loss = (loss + grounding.loss(self.base, &self.label_side, &self.additions, random)?)?;
+        }
+        Ok(loss)
+    }
+
+    /// The labels of one step.
+    fn labels_of_step(&self, random: &mut ChaCha8Rng) -> Vec<u32> {
+        let mut labels = self.trained.clone();
+        if let Some(count) = self.config.labels_a_step.filter(|&count| count < labels.len()) {
+            for i in 0..count {
+                let other = i + below(random, labels.len() - i);
+                labels.swap(i, other);
+            }
+            labels.truncate(count);
+        }
+        labels
+    }
+}
+
+/// Labels that are embedded at once where no gradient is wanted; bounds memory.
+const LABELS_AT_ONCE: usize = 64;
+
+/// What chance decides in a step: the same for the same step.
+fn random(seed: u64, what: &str, step: u64) -> ChaCha8Rng {
+    ChaCha8Rng::from_seed(Sha256::digest(format!("{seed} {what} {step}")).into())
+}
+
+/// A number below `count`.
+fn below(random: &mut ChaCha8Rng, count: usize) -> usize {
+    ((u64::from(random.next_u32()) * count as u64) >> 32) as usize
+}
+
+/// Whether something of this probability happens.
+fn happens(random: &mut ChaCha8Rng, probability: f32) -> bool {
+    (random.next_u32() as f32) < probability * u32::MAX as f32
 }
 
 /// The examples of batch number `batch`: all of them once in an order of its own for every round.
@@ -252,28 +278,29 @@ fn examples(seed: u64, batch: u64, size: usize, count: usize) -> Vec<u32> {
         .collect()
 }
 
-impl Task for Finetuning {
+impl Task for Finetuning<'_> {
     fn variables(&self) -> &BTreeMap<String, Var> {
         &self.variables
     }
 
     fn gradients(&mut self, step: u64) -> Result<Gradients, TrainingError> {
-        let count = self.train.truths.examples();
-        let trained = Tensor::from_slice(&self.trained, self.trained.len(), &Device::Cpu)?;
-        let labels = self.labels.index_select(&trained, 0)?; // [L, D]
-        let parts = self.config.accumulate.max(1);
+        let parts = self.config.accumulate.max(1) as u64;
         let mut sum: Option<Gradients> = None;
-        for part in 0..parts as u64 {
-            let chosen = examples(self.config.seed, step * parts as u64 + part, self.config.batch, count);
-            let truths: Vec<Truth> = chosen
-                .iter()
-                .flat_map(|&e| self.trained.iter().map(move |&l| (e, l)))
-                .map(|(e, l)| self.train.truths.row(e as usize)[l as usize])
-                .collect();
-            let chosen = Tensor::from_slice(&chosen, chosen.len(), &Device::Cpu)?;
-            let videos = self.train.videos.index_select(&chosen, 0)?; // [B, D]
-            let loss = (multi_label(self.config.loss, &self.logits(&videos, &labels)?, &truths)? / parts as f64)?;
-            let gradients = Gradients::collect(loss.to_scalar::<f32>()?.into(), &self.variables, &loss.backward()?)?;
+        for part in step * parts..(step + 1) * parts {
+            // Both losses of a part see the same examples, labels and disturbances.
+            let at_these_weights = |weight: f64| {
+                let loss = (self.loss(part, &mut random(self.config.seed, "step", part))? * (weight / parts as f64))?;
+                Gradients::collect(loss.to_scalar::<f32>()?.into(), &self.variables, &loss.backward()?)
+            };
+            let mut gradients = at_these_weights(1.0)?;
+            if let Some(InterpolationConfig { weight, greatest }) = self.config.regularization.interpolation {
+                let mut random = random(self.config.seed, "between", part);
+                let between = self.start.between(&self.variables, greatest, &mut random, || at_these_weights(weight));
+                let (mut between, a) = between?;
+                // d theta_a / d theta = 1 - a.
+                between.of.iter_mut().flatten().for_each(|x| *x *= (1.0 - a) as f32);
+                gradients = gradients.plus(&between);
+            }
             sum = Some(match sum {
                 Some(sum) => sum.plus(&gradients),
                 None => gradients,
@@ -283,7 +310,8 @@ impl Task for Finetuning {
     }
 
     fn validate(&mut self) -> Result<Vec<(String, f64)>, TrainingError> {
-        let probabilities = candle_nn::ops::sigmoid(&self.logits(&self.validation.videos, &self.labels)?)?;
+        let videos = self.videos(&self.validation.videos)?;
+        let probabilities = candle_nn::ops::sigmoid(&self.logits(&videos, &self.all_labels()?)?)?;
         let mut scores = Scores::new(self.validation.truths.labels());
         for row in probabilities.detach().to_vec2::<f32>()? {
             scores.push(&row)?;
@@ -307,8 +335,9 @@ impl Task for Finetuning {
         let config = FinetunedConfig {
             model_type: FINETUNED.into(),
             base: self.config.model.clone(),
-            base_fingerprint: self.base_fingerprint.clone(),
-            heads: self.config.heads,
+            base_fingerprint: self.base.about().fingerprint.clone(),
+            language_model_sha256: self.label_side.digest().map(str::to_owned),
+            additions: self.config.additions(),
         };
         write("config.json", serde_json::to_string_pretty(&config).expect("plain fields"))?;
         let tensors: HashMap<_, _> =
@@ -320,8 +349,9 @@ impl Task for Finetuning {
         write(
             "MODEL.md",
             format!(
-                "# {model}, finetuned\n\nResidual heads, scale and bias, trained for {step} steps on {} examples (split {train} of \
+                "# {model}, finetuned\n\n{} numbers trained for {step} steps on {} examples (split {train} of \
                  {manifest}) with {} labels; the model beneath is frozen. On split {validation}:\n\n{numbers}",
+                self.size(),
                 self.train.truths.examples(),
                 self.trained.len(),
             ),

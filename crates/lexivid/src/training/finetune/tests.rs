@@ -3,10 +3,11 @@ use crate::{
     features::FrameFeatures,
     frames::{FramePixels, Preprocessing},
     label::Label,
-    label_embedding::LabelEmbedding,
-    models::{About, load},
+    label_embedding::{LabelEmbedding, LabelEncoderConfig},
+    models::{About, DualEncoder, HeadsConfig, load},
     nn::ResidualConfig,
-    training::{Finished, run},
+    soft_attributes::{PromptingConfig, Reader},
+    training::{Finished, TrainingPrecision, run},
     video_embedding::VideoEmbedding,
 };
 use image::{Rgb, RgbImage};
@@ -49,6 +50,10 @@ impl Model for Counting {
     fn encode_texts(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, ModelError> {
         self.0.encode_texts(texts)
     }
+
+    fn towers(&self) -> Result<&DualEncoder, ModelError> {
+        self.0.towers()
+    }
 }
 
 fn model() -> Counting {
@@ -90,29 +95,68 @@ fn world(dir: &Path) -> FinetuneConfig {
         accumulate: 2,
         loss: LossConfig::Bce,
         heads: HeadsConfig { video: head, label: head },
+        label_encoder: None,
+        labels_a_step: None,
+        grounding: None,
+        regularization: RegularizationConfig::default(),
         plan: toml::from_str("steps = 60\noptimizer = { rate = 0.03 }").unwrap(),
     }
     .beside(dir)
 }
 
-fn begin(config: FinetuneConfig, model: &dyn Model, dir: &Path) -> (Result<Finetuning, TrainingError>, usize) {
+fn begin<'a>(
+    config: FinetuneConfig,
+    model: &'a dyn Model,
+    dir: &Path,
+) -> (Result<Finetuning<'a>, TrainingError>, usize) {
     let mut failed = 0;
     let cache = dir.join("cache");
     let task = Finetuning::new(config, model, &cache, &mut |_| failed += 1, &mut |_| ControlFlow::Continue(()));
     (task, failed)
 }
 
+fn probability_logits(task: &Finetuning, split: &Split) -> Vec<Vec<f32>> {
+    task.logits(&task.videos(&split.videos).unwrap(), &task.all_labels().unwrap()).unwrap().to_vec2().unwrap()
+}
+
 #[test]
-fn colours_are_learned_and_the_checkpoint_classifies_as_trained() {
+fn colours_are_learned_by_heads_and_the_checkpoint_classifies_as_trained() {
     let dir = tempfile::tempdir().unwrap();
-    let config = world(dir.path());
+    learns_colours(world(dir.path()), dir.path());
+}
+
+#[test]
+fn colours_are_learned_by_every_label_encoder_and_the_checkpoint_classifies_as_trained() {
+    let prompting = PromptingConfig { blocks: 2, width: 16, heads: 2 };
+    for reader in [Reader::Prompting(prompting), Reader::Pooled { width: 16 }, Reader::Shared] {
+        for prefixes in [0, 2] {
+            let dir = tempfile::tempdir().unwrap();
+            let config = world(dir.path());
+            let label_encoder = Some(LabelEncoderConfig {
+                language_model: concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/llama_tiny.gguf").into(),
+                layers: None,
+                prefixes,
+                attributes: 3,
+                reader,
+            });
+            let words = dir.path().join("words.txt");
+            fs::write(&words, "red\nblue\nsquare\n").unwrap();
+            let grounding = Some(GroundingConfig { words, batch: 2, weight: 0.1, nameless: 0.3, strangers: 0.2 });
+            let heads = HeadsConfig { label: None, ..config.heads };
+            learns_colours(FinetuneConfig { label_encoder, grounding, heads, ..config }, dir.path());
+        }
+    }
+}
+
+/// Before training it says what the frozen model says, after it what is right, and once loaded what it said when it was saved.
+fn learns_colours(config: FinetuneConfig, dir: &Path) {
     let model = model();
-    let (task, failed) = begin(config.clone(), &model, dir.path());
+    let (task, failed) = begin(config.clone(), &model, dir);
     let mut task = task.unwrap();
     assert_eq!((failed, task.trained_labels()), (1, 3), "one video is missing; azure is never trained on");
 
     let labels = model.encode_labels(&task.vocabulary.labels()[..]).unwrap();
-    let before = task.logits(&task.train.videos, &task.labels).unwrap().to_vec2::<f32>().unwrap();
+    let before = probability_logits(&task, &task.train);
     let videos = task.train.videos.to_vec2::<f32>().unwrap();
     for (logits, video) in before.iter().zip(&videos) {
         for (logit, label) in logits.iter().zip(&labels) {
@@ -123,7 +167,7 @@ fn colours_are_learned_and_the_checkpoint_classifies_as_trained() {
 
     let plan = config.plan.clone();
     let mut losses = Vec::new();
-    let finished = run(&mut task, &plan, "c", &dir.path().join("run"), false, &mut |status| {
+    let finished = run(&mut task, &plan, "c", &dir.join("run"), false, &mut |status| {
         losses.push(status.loss);
         ControlFlow::Continue(())
     });
@@ -135,9 +179,9 @@ fn colours_are_learned_and_the_checkpoint_classifies_as_trained() {
     // What is saved says what was trained.
     let saved = load(trained.to_str().unwrap(), &Compute::exact().unwrap()).unwrap();
     let labels = saved.encode_labels(&task.vocabulary.labels()[..]).unwrap();
-    let frames = FeatureCache::new(&model, 1, &dir.path().join("cache")).unwrap();
+    let frames = FeatureCache::new(&model, 1, &dir.join("cache")).unwrap();
     let manifest = Manifest::read(&config.manifest).unwrap().of_split("val").unwrap();
-    let expected = task.logits(&task.validation.videos, &task.labels).unwrap().to_vec2::<f32>().unwrap();
+    let expected = probability_logits(&task, &task.validation);
     for (example, expected) in manifest.examples().iter().zip(expected) {
         let seen = frames.get(&manifest, example, &mut || ControlFlow::Continue(())).unwrap();
         let video = saved.encode_window(&seen.iter().collect::<Vec<_>>()).unwrap();
@@ -148,8 +192,9 @@ fn colours_are_learned_and_the_checkpoint_classifies_as_trained() {
             assert!((got - expected).abs() < 1e-4, "{got} {expected}");
         }
     }
-    let other =
-        fs::read_to_string(trained.join("config.json")).unwrap().replace(&task.base_fingerprint, "0123456789abcdef");
+    let other = fs::read_to_string(trained.join("config.json"))
+        .unwrap()
+        .replace(&model.about().fingerprint, "0123456789abcdef");
     fs::write(trained.join("config.json"), other).unwrap();
     let error = load(trained.to_str().unwrap(), &Compute::exact().unwrap()).err().unwrap().to_string();
     assert!(error.contains("fingerprint 0123456789abcdef"), "{error}");

@@ -1,0 +1,80 @@
+use super::LabelSide;
+use crate::{
+    label_embedding::{LabelEncoder, LabelEncoderConfig},
+    models::{Model, ModelError},
+    nn::{Residual, ResidualConfig, Scope},
+};
+use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
+
+/// What is trained on top of a frozen model.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct AdditionsConfig {
+    /// Which embeddings have a residual head.
+    #[serde(default)]
+    pub heads: HeadsConfig,
+    /// The label encoder, if there is one: labels are embedded by the plain prompt otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label_encoder: Option<LabelEncoderConfig>,
+}
+
+/// Which embeddings have a residual head.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeadsConfig {
+    /// Of videos.
+    pub video: Option<ResidualConfig>,
+    /// Of labels.
+    pub label: Option<ResidualConfig>,
+}
+
+/// What is trained on top of a frozen model of width D.
+pub struct Additions {
+    video: Option<Residual>,
+    label: Option<Residual>,
+    /// f_t before its head.
+    pub label_encoder: Option<LabelEncoder>,
+    /// ln(1 / tau), `[]`.
+    pub log_scale: Tensor,
+    /// b, `[]`.
+    pub bias: Tensor,
+}
+
+impl Additions {
+    /// Reads `video.*`, `label.*`, `label_encoder.*`, `log_scale` and `bias`.
+    ///
+    /// # Errors
+    /// When a weight is missing or has another shape, or `base` has no towers that a label encoder could stand on.
+    pub fn load(
+        scope: &Scope,
+        base: &dyn Model,
+        label_side: &LabelSide,
+        config: &AdditionsConfig,
+    ) -> Result<Self, ModelError> {
+        let width = base.dimension();
+        let head = |name, config: Option<ResidualConfig>| {
+            config.map(|config| Residual::load(&scope.enter(name), width, config)).transpose()
+        };
+        let label_encoder = |config: &LabelEncoderConfig| -> Result<LabelEncoder, ModelError> {
+            let text = base.towers()?.text_tower();
+            Ok(LabelEncoder::load(&scope.enter("label_encoder"), config, text, label_side.language_model())?)
+        };
+        Ok(Self {
+            video: head("video", config.heads.video)?,
+            label: head("label", config.heads.label)?,
+            label_encoder: config.label_encoder.as_ref().map(label_encoder).transpose()?,
+            log_scale: scope.tensor("log_scale", &[])?,
+            bias: scope.tensor("bias", &[])?,
+        })
+    }
+
+    /// Video embeddings `[B, D]` of the frozen model -> of this one, not normalised.
+    pub fn video(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        self.video.as_ref().map_or(Ok(x.clone()), |head| head.forward(x))
+    }
+
+    /// Label embeddings `[L, D]` -> those of this model, not normalised.
+    pub fn label(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        self.label.as_ref().map_or(Ok(x.clone()), |head| head.forward(x))
+    }
+}

@@ -1,0 +1,117 @@
+use super::{LossConfig, RegularizationConfig};
+use crate::{
+    label_embedding::LabelEncoderConfig,
+    models::{AdditionsConfig, HeadsConfig},
+    training::{Plan, TrainingPrecision},
+};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// The file that a finetuning follows. Paths count from where it lies.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FinetuneConfig {
+    /// Start values, and the order of examples, depend on it.
+    pub seed: u64,
+    /// The frozen model: a name, a hub id or a directory.
+    pub model: String,
+    /// In what precision the frozen model computes; what is trained is f32.
+    #[serde(default)]
+    pub precision: TrainingPrecision,
+    /// Examples, with both splits.
+    pub manifest: PathBuf,
+    /// The vocabulary. Labels that it calls unseen are not trained on.
+    pub labels: PathBuf,
+    /// The split to learn from.
+    #[serde(default = "train")]
+    pub train: String,
+    /// The split to choose by.
+    #[serde(default = "val")]
+    pub validation: String,
+    /// Frames looked at in an example.
+    #[serde(default = "eight")]
+    pub frames: usize,
+    /// Examples a step, all at once.
+    pub batch: usize,
+    /// Batches whose gradients make one step.
+    #[serde(default = "one")]
+    pub accumulate: usize,
+    /// What is made smaller.
+    pub loss: LossConfig,
+    /// Which embeddings have a residual head.
+    #[serde(default)]
+    pub heads: HeadsConfig,
+    /// The label encoder, if there is to be one.
+    #[serde(default)]
+    pub label_encoder: Option<LabelEncoderConfig>,
+    /// Labels a step, drawn anew for each; all of them if that is not said.
+    #[serde(default)]
+    pub labels_a_step: Option<usize>,
+    /// How the label encoder learns what the frozen text encoder knows.
+    #[serde(default)]
+    pub grounding: Option<GroundingConfig>,
+    /// What keeps the open vocabulary.
+    #[serde(default)]
+    pub regularization: RegularizationConfig,
+    /// How long and how fast.
+    pub plan: Plan,
+}
+
+/// Words that the frozen text encoder knows, whether they are labels or not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroundingConfig {
+    /// One a line, or a vocabulary.
+    pub words: PathBuf,
+    /// Words a step.
+    pub batch: usize,
+    /// Of the loss, 1 - cos(soft(w), plain(w)), soft attributes alone being given to the text encoder.
+    pub weight: f64,
+    /// Share of labels whose name the text encoder does not get in training.
+    #[serde(default)]
+    pub nameless: f32,
+    /// Share of labels that come with another label's plain embedding in training, as if the text encoder did not know them.
+    #[serde(default)]
+    pub strangers: f32,
+}
+
+fn train() -> String {
+    "train".into()
+}
+
+fn val() -> String {
+    "val".into()
+}
+
+fn eight() -> usize {
+    8
+}
+
+fn one() -> usize {
+    1
+}
+
+impl FinetuneConfig {
+    /// What is trained on top of the frozen model.
+    pub fn additions(&self) -> AdditionsConfig {
+        AdditionsConfig { heads: self.heads, label_encoder: self.label_encoder.clone() }
+    }
+
+    /// With paths that count from the directory `dir`. A model that is no directory there is a name.
+    pub fn beside(mut self, dir: &Path) -> Self {
+        self.manifest = dir.join(&self.manifest);
+        self.labels = dir.join(&self.labels);
+        if let Some(grounding) = &mut self.grounding {
+            grounding.words = dir.join(&grounding.words);
+        }
+        if let Some(encoder) = &mut self.label_encoder
+            && let Ok(file) = dir.join(&encoder.language_model).canonicalize()
+        {
+            encoder.language_model = file.to_string_lossy().into_owned();
+        }
+        if let Ok(model) = dir.join(&self.model).canonicalize() {
+            self.model = model.to_string_lossy().into_owned();
+        }
+        self
+    }
+}

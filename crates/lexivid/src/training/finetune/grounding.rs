@@ -1,0 +1,61 @@
+use super::{GroundingConfig, below, happens, regularization::distance};
+use crate::{
+    label::LabelList,
+    models::{Additions, Disturbance, LabelSide, LabelTexts, Model, ModelError},
+    training::TrainingError,
+};
+use candle_core::{Device, Tensor};
+use rand_chacha::ChaCha8Rng;
+
+/// The label encoder learns to say in soft attributes what the frozen text encoder says by name, of words that it knows: what it then
+/// says of a word that the text encoder does not know comes from the language model alone \[ours\].
+pub(super) struct Grounding {
+    config: GroundingConfig,
+    texts: LabelTexts,
+}
+
+impl Grounding {
+    /// Reads the words.
+    pub fn new(
+        config: &GroundingConfig,
+        base: &dyn Model,
+        label_side: &LabelSide,
+        additions: &Additions,
+    ) -> Result<Self, TrainingError> {
+        let bad =
+            |e: crate::label::LabelError| TrainingError::Config { path: config.words.clone(), reason: e.to_string() };
+        let words = LabelList::from_file(&config.words).map_err(bad)?;
+        let mut texts = label_side.read(base, &words)?;
+        label_side.keep_states(additions, &mut texts)?;
+        Ok(Self { config: config.clone(), texts })
+    }
+
+    /// How the labels of a step are disturbed; strangers are drawn from `all`.
+    pub fn disturb(&self, labels: &[u32], all: &[u32], random: &mut ChaCha8Rng) -> Disturbance {
+        let GroundingConfig { nameless, strangers, .. } = self.config;
+        Disturbance {
+            nameless: labels.iter().map(|_| happens(random, nameless)).collect(),
+            stranger: (labels.iter())
+                .map(|_| happens(random, strangers).then(|| all[below(random, all.len())]))
+                .collect(),
+        }
+    }
+
+    /// 1 - cos(soft(w), plain(w)) of words without their names, times its weight.
+    pub fn loss(
+        &self,
+        base: &dyn Model,
+        label_side: &LabelSide,
+        additions: &Additions,
+        random: &mut ChaCha8Rng,
+    ) -> Result<Tensor, TrainingError> {
+        let words: Vec<u32> = (0..self.config.batch).map(|_| below(random, self.texts.len()) as u32).collect();
+        let disturbance = Disturbance { nameless: vec![true; words.len()], stranger: vec![None; words.len()] };
+        let embedded = label_side.embed(base, additions, &self.texts, &words, Some(&disturbance))?;
+        let Some(soft) = embedded.soft else {
+            return Err(ModelError::NoTowers { name: base.about().name.clone() }.into());
+        };
+        let words = Tensor::from_slice(&words, words.len(), &Device::Cpu)?;
+        Ok((distance(&soft, &self.texts.plain.index_select(&words, 0)?)? * self.config.weight)?)
+    }
+}
