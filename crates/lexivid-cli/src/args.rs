@@ -34,6 +34,8 @@ pub enum Command {
     Classify(Classify),
     /// Give the embeddings of videos, images or texts
     Embed(Embed),
+    /// Tell what a trained label encoder makes of a label
+    Explain(Explain),
     /// List, fetch and check models
     Models(Models),
     /// Measure a model on a data set, or on the evaluations that come with lexivid
@@ -211,6 +213,28 @@ pub struct Embed {
     pub output: Option<PathBuf>,
 
     /// Print one JSON array instead of a JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(ClapArgs)]
+pub struct Explain {
+    /// The label; may be repeated
+    #[arg(long, required = true)]
+    pub label: Vec<String>,
+
+    /// Labels to compare with, before and after: a .txt, .csv, .json or .yaml file
+    #[arg(long, short = 'f', value_name = "FILE")]
+    pub labels_file: Option<PathBuf>,
+
+    /// How many words and labels are shown
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    pub top: u16,
+
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
 }

@@ -29,6 +29,7 @@ fn main() -> ExitCode {
     let outcome = match args.command {
         args::Command::Classify(classify) => commands::classify::run(&classify, &progress),
         args::Command::Embed(embed) => commands::embed::run(&embed, &progress),
+        args::Command::Explain(explain) => commands::explain::run(&explain, &progress),
         args::Command::Models(models) => commands::models::run(&models, &progress),
         args::Command::Eval(eval) => commands::eval::run(&eval, &progress),
         args::Command::Calibrate(calibrate) => commands::calibrate::run(&calibrate, &progress),

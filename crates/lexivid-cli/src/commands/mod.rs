@@ -5,6 +5,7 @@ pub mod calibrate;
 pub mod classify;
 pub mod embed;
 pub mod eval;
+pub mod explain;
 pub mod models;
 pub mod pretrain;
 pub mod stage;
@@ -32,13 +33,18 @@ use lexivid::{
 use std::sync::Arc;
 
 fn load_model(args: &ModelArgs, progress: &Progress) -> anyhow::Result<Arc<dyn Model>> {
-    let device = lexivid::models::device(&args.device).map_err(Error::from)?;
-    let compute = Compute::new(device, args.precision).map_err(|e| Error::from(ModelError::from(e)))?;
+    let compute = compute(args)?;
     let spinner = progress.spinner();
     spinner.set_message(format!("loading {}", args.model));
     let model = lexivid::models::load(&args.model, &compute).map_err(Error::from);
     spinner.finish_and_clear();
     Ok(model?)
+}
+
+/// Where and how the model is to compute.
+fn compute(args: &ModelArgs) -> anyhow::Result<Compute> {
+    let device = lexivid::models::device(&args.device).map_err(Error::from)?;
+    Ok(Compute::new(device, args.precision).map_err(|e| Error::from(ModelError::from(e)))?)
 }
 
 /// From the database where it has them, with a progress bar.

@@ -77,6 +77,40 @@ fn the_whole_path_on_small() {
     .json();
     assert!(classified[0]["labels"].as_array().unwrap().len() > 100);
     assert_eq!(classified[0]["model"]["name"], checkpoint.as_str());
+
+    // With a label encoder, which can be asked what it makes of a label.
+    let prompted = media.path("prompted.toml");
+    let text = fs::read_to_string(&config).unwrap().replace("steps = 30", "steps = 5");
+    let encoder = format!(
+        "labels_a_step = 40\n[label_encoder]\nlanguage_model = {:?}\nprefixes = 2\nattributes = 3\n\
+         reader = {{ kind = \"prompting\", blocks = 1, width = 16, heads = 2 }}\n\
+         [grounding]\nwords = \"stage/words.json\"\nbatch = 8\nweight = 1.0\nnameless = 0.5\nstrangers = 0.1\n[plan]",
+        tiny_language_model()
+    );
+    fs::write(&prompted, text.replace("[plan]", &encoder)).unwrap();
+    let out = media.path("prompted");
+    assert_eq!(run(&mut in_home(&media, &["train", "--config", &prompted, "-o", &out])).code, Some(0));
+    let checkpoint = Path::new(&out).join("model").display().to_string();
+    let explain = ["explain", "--label", "dog", "--label", "moving left", "-f", &labels, "--model", &checkpoint];
+    let explained = run(&mut in_home(&media, &[&explain[..], &["--json"]].concat())).json();
+    let dog = &explained[0];
+    assert_eq!((dog["label"].as_str(), dog["attributes"].as_array().unwrap().len()), (Some("dog"), 3));
+    assert!((number(&dog["prompt_share"]) - 1.0).abs() < 0.5, "after five steps it is still the prompt: {dog}");
+    assert!(number(&dog["gate"]) != 0.0, "the gate is trained: {dog}");
+    for nearest in ["before", "after"] {
+        let first = &explained[1][nearest][0];
+        assert_eq!(first["name"], "moving left", "a label is nearest to itself: {first}");
+    }
+    let table = run(&mut in_home(&media, &explain));
+    assert!(table.stdout.contains("plain prompt") && table.stdout.contains("attribute 3:"), "{}", table.stdout);
+    let without = run(&mut in_home(&media, &["explain", "--label", "dog", "--model", &nano_clip()]));
+    assert_eq!(without.code, Some(1));
+    assert!(without.stderr.contains("label encoder"), "{}", without.stderr);
+}
+
+/// A Llama of random weights; see scripts/goldens/llama.py.
+fn tiny_language_model() -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../lexivid/tests/goldens/llama_tiny.gguf").display().to_string()
 }
 
 fn first_video(dir: &Path) -> String {
@@ -90,9 +124,10 @@ fn a_clip_is_pretrained_and_resumed_to_the_same_weights() {
     let media = Media::new();
     let config = media.path("pretrain.toml");
     let whole = fs::read_to_string(Path::new(&nano_clip()).join("pretrain.toml")).unwrap();
+    let steps = whole.lines().find(|line| line.starts_with("steps = ")).unwrap().to_owned();
     // The committed recipe, smaller.
     let small = [
-        ("steps = 1600", "steps = 6"),
+        (steps.as_str(), "steps = 6"),
         ("warm_up = 40", "warm_up = 2"),
         ("batch = 128", "batch = 16"),
         ("vocabulary = 2048", "vocabulary = 400"),

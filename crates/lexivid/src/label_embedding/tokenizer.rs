@@ -95,6 +95,14 @@ impl Tokenizer {
         self.inner.token_to_id(token)
     }
 
+    /// A token as text, marks of word borders and byte pairs undone; its number if it is none.
+    pub fn token(&self, id: u32) -> String {
+        match self.inner.decode(&[id], false) {
+            Ok(text) if !text.trim().is_empty() => text.trim().to_owned(),
+            _ => format!("#{id}"),
+        }
+    }
+
     /// The ids of a text with start and end tokens, not padded. A text over the context loses its end, but keeps the
     /// end-of-sequence token.
     pub fn encode(&self, text: &str) -> Result<Tokens, TokenizerError> {

@@ -23,6 +23,12 @@ pub enum ModelError {
         /// The name as given.
         name: String,
     },
+    /// The model was not trained with a label encoder.
+    #[error("{name}: expected a model with a label encoder, got one without")]
+    NoLabelEncoder {
+        /// The name as given.
+        name: String,
+    },
     /// The model brings no language model.
     #[error("expected a GGUF file, or an installed model that has one, got {name:?}")]
     NoLanguageModel {

@@ -18,8 +18,8 @@ pub use dual_encoder::{DualEncoder, FittedOn, StoredCalibration};
 pub(crate) use dual_encoder::{DualEncoderConfig, Towers};
 pub use error::ModelError;
 pub use finetuned::{
-    Additions, AdditionsConfig, Disturbance, EmbeddedLabels, Finetuned, FinetunedConfig, HeadsConfig, LabelSide,
-    LabelTexts, MODEL_TYPE as FINETUNED,
+    Additions, AdditionsConfig, Disturbance, EmbeddedLabels, Explanation, Finetuned, FinetunedConfig, HeadsConfig,
+    LabelSide, LabelTexts, MODEL_TYPE as FINETUNED, Near,
 };
 pub use lexivid_kernels::Precision;
 
@@ -126,6 +126,18 @@ pub fn load(name: &str, compute: &Compute) -> Result<Arc<dyn Model>, ModelError>
             path: dir.join("config.json"),
             reason: format!("expected model_type {}, got {other:?}", SUPPORTED.join(", ")),
         }),
+    }
+}
+
+/// Loads an installed model that `lexivid train` made.
+///
+/// # Errors
+/// As [`load`], and when it is another kind of model.
+pub fn load_finetuned(name: &str, compute: &Compute) -> Result<Finetuned, ModelError> {
+    let dir = Store::from_env()?.path(name)?;
+    match model_type(&dir)?.as_str() {
+        finetuned::MODEL_TYPE => Finetuned::load(name, &dir, compute),
+        _ => Err(ModelError::NoLabelEncoder { name: name.into() }),
     }
 }
 

@@ -1,4 +1,4 @@
-use super::{AdamW, TrainingError};
+use super::{AdamW, TrainingError, average::Average};
 use candle_core::{Device, Tensor, safetensors};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -25,6 +25,9 @@ struct State {
     seconds: f64,
     /// SHA-256 of the run's configuration.
     configuration: String,
+    /// Steps that have a part in the average of weights.
+    #[serde(default)]
+    averaged: u64,
 }
 
 const WEIGHTS: &str = "training.safetensors";
@@ -57,6 +60,7 @@ impl Checkpoint {
     pub(super) fn write(
         out: &Path,
         optimizer: &AdamW,
+        average: &Average,
         configuration: &str,
         seconds: f64,
         keep: usize,
@@ -70,14 +74,17 @@ impl Checkpoint {
 
         let mut tensors = HashMap::new();
         for (name, weight) in &optimizer.weights {
-            let average = |values: &[f32]| Tensor::from_slice(values, weight.variable.shape(), &Device::Cpu);
+            let shaped = |values: &[f32]| Tensor::from_slice(values, weight.variable.shape(), &Device::Cpu);
             tensors.insert(format!("weight.{name}"), weight.variable.as_tensor().clone());
-            tensors.insert(format!("first_moment.{name}"), average(&weight.first_moment)?);
-            tensors.insert(format!("second_moment.{name}"), average(&weight.second_moment)?);
+            tensors.insert(format!("first_moment.{name}"), shaped(&weight.first_moment)?);
+            tensors.insert(format!("second_moment.{name}"), shaped(&weight.second_moment)?);
+            if let Some(sum) = average.sums.get(name) {
+                tensors.insert(format!("sum.{name}"), shaped(sum)?);
+            }
         }
         safetensors::save(&tensors, partial.path().join(WEIGHTS))?;
         let step = optimizer.steps;
-        let state = State { step, seconds, configuration: digest(configuration) };
+        let state = State { step, seconds, configuration: digest(configuration), averaged: average.count };
         let json = serde_json::to_vec_pretty(&state).expect("plain fields");
         fs::write(partial.path().join(STATE), json).map_err(TrainingError::io(partial.path()))?;
 
@@ -94,7 +101,12 @@ impl Checkpoint {
     }
 
     /// Puts weights and averages where they were. Returns the seconds that the run had taken.
-    pub(super) fn restore(&self, optimizer: &mut AdamW, configuration: &str) -> Result<f64, TrainingError> {
+    pub(super) fn restore(
+        &self,
+        optimizer: &mut AdamW,
+        average: &mut Average,
+        configuration: &str,
+    ) -> Result<f64, TrainingError> {
         let bad = |file: &str, reason: String| TrainingError::BadCheckpoint { path: self.path.join(file), reason };
         let json = fs::read_to_string(self.path.join(STATE)).map_err(|e| bad(STATE, e.to_string()))?;
         let state: State = serde_json::from_str(&json).map_err(|e| bad(STATE, e.to_string()))?;
@@ -118,7 +130,11 @@ impl Checkpoint {
             weight.variable.set(tensor("weight")?)?;
             weight.first_moment = tensor("first_moment")?.flatten_all()?.to_vec1()?;
             weight.second_moment = tensor("second_moment")?.flatten_all()?.to_vec1()?;
+            if state.averaged > 0 {
+                average.sums.insert(name.clone(), tensor("sum")?.flatten_all()?.to_vec1()?);
+            }
         }
+        average.count = state.averaged;
         optimizer.steps = state.step;
         Ok(state.seconds)
     }

@@ -6,6 +6,7 @@
 //!
 //! What a step sees depends on seed and step only, so that a resumed run gives the same weights as one that never stopped.
 
+mod average;
 mod checkpoint;
 mod config;
 pub mod contrastive;
@@ -17,6 +18,7 @@ mod run;
 mod schedule;
 mod start;
 
+pub use average::AveragingConfig;
 pub use checkpoint::Checkpoint;
 pub use config::{TrainingPrecision, read as read_config};
 pub use error::TrainingError;

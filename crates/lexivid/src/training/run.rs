@@ -1,5 +1,7 @@
-use super::{AdamW, Checkpoint, OptimizerConfig, TrainingError, rate_at, record::Record};
-use candle_core::{Var, backprop::GradStore};
+use super::{
+    AdamW, AveragingConfig, Checkpoint, OptimizerConfig, TrainingError, average::Average, rate_at, record::Record,
+};
+use candle_core::{Tensor, Var, backprop::GradStore};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -83,6 +85,9 @@ pub struct Plan {
     /// Checkpoints kept.
     #[serde(default = "two")]
     pub keep: usize,
+    /// Whether the model is the average of several steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub averaging: Option<AveragingConfig>,
     /// How weights follow their gradients.
     #[serde(default)]
     pub optimizer: OptimizerConfig,
@@ -139,10 +144,14 @@ pub fn run(
 ) -> Result<Finished, TrainingError> {
     fs::create_dir_all(out).map_err(TrainingError::io(out))?;
     let mut optimizer = AdamW::new(task.variables(), plan.optimizer);
+    let start: BTreeMap<String, Tensor> = (task.variables().iter())
+        .map(|(name, variable)| Ok((name.clone(), variable.as_tensor().copy()?.detach())))
+        .collect::<candle_core::Result<_>>()?;
+    let mut average = Average::default();
     let mut last = Checkpoint::all(out)?.pop();
     let mut before = 0.0;
     match &last {
-        Some(checkpoint) if resume => before = checkpoint.restore(&mut optimizer, configuration)?,
+        Some(checkpoint) if resume => before = checkpoint.restore(&mut optimizer, &mut average, configuration)?,
         Some(checkpoint) => return Err(TrainingError::RunExists { out: out.into(), step: checkpoint.step }),
         None => {}
     }
@@ -163,6 +172,12 @@ pub fn run(
         let loss = gradients.loss;
         record.write(step, seconds(), &[number("loss", loss), number("rate", rate), number("gradient", length)])?;
 
+        if let Some(AveragingConfig { last, every, .. }) = plan.averaging
+            && step + last > plan.steps
+            && (plan.steps - step).is_multiple_of(every.max(1))
+        {
+            average.add(task.variables())?;
+        }
         let due = plan.validate_every > 0 && step.is_multiple_of(plan.validate_every);
         let validation = if due || step == plan.steps { task.validate()? } else { Vec::new() };
         record.write(step, seconds(), &validation)?;
@@ -171,13 +186,20 @@ pub fn run(
         let stop = observer(&status).is_break();
         if stop || step == plan.steps || written.elapsed() >= Duration::from_secs_f64(plan.checkpoint_minutes * 60.0) {
             let save = |dir: &Path| task.save(dir, step);
-            let checkpoint = Checkpoint::write(out, &optimizer, configuration, seconds(), plan.keep, save)?;
+            let checkpoint = Checkpoint::write(out, &optimizer, &average, configuration, seconds(), plan.keep, save)?;
             written = Instant::now();
             if stop && step < plan.steps {
                 return Ok(Finished::Interrupted(checkpoint));
             }
             last = Some(checkpoint);
         }
+    }
+    if let Some(AveragingConfig { start: share, .. }) = plan.averaging {
+        average.apply(task.variables(), &start, share)?;
+        let validation = task.validate()?;
+        let averaged: Vec<_> =
+            validation.into_iter().map(|(name, value)| (format!("averaged {name}"), value)).collect();
+        record.write(plan.steps, before + begun.elapsed().as_secs_f64(), &averaged)?;
     }
     let model = out.join("model");
     fs::create_dir_all(&model).map_err(TrainingError::io(&model))?;

@@ -103,6 +103,11 @@ impl DualEncoder {
         Ok(self.tokenizer.encode(name.trim())?.ids)
     }
 
+    /// A token of the text encoder as text.
+    pub fn token(&self, id: u32) -> String {
+        self.tokenizer.token(id)
+    }
+
     /// The text encoder's tokens that are no words.
     pub fn special_tokens(&self) -> Result<SpecialTokens, ModelError> {
         let of_nothing = self.tokenizer.encode("")?.ids;

@@ -1,9 +1,11 @@
 //! A frozen model with what was trained on top of it: what `lexivid train` makes.
 
 mod additions;
+mod explanation;
 mod label_side;
 
 pub use additions::{Additions, AdditionsConfig, HeadsConfig};
+pub use explanation::{Explanation, Near};
 pub use label_side::{Disturbance, EmbeddedLabels, LabelSide, LabelTexts};
 
 use super::{About, Model, ModelError, fingerprint, store::Store};
@@ -82,21 +84,6 @@ impl Finetuned {
             caveats: caveats.cloned().collect(),
         };
         Ok(Self { about, base, additions, label_side, calibration })
-    }
-
-    /// What was trained on top of the frozen model.
-    pub fn additions(&self) -> &Additions {
-        &self.additions
-    }
-
-    /// The frozen model.
-    pub fn base(&self) -> &dyn Model {
-        self.base.as_ref()
-    }
-
-    /// The frozen models of the label side.
-    pub fn label_side(&self) -> &LabelSide {
-        &self.label_side
     }
 }
 

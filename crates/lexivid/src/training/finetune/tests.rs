@@ -248,3 +248,71 @@ fn every_round_has_every_example_once() {
         assert_ne!(drawn[..count], drawn[count..2 * count], "a new order every round");
     }
 }
+
+#[test]
+fn the_averaged_model_is_the_mean_of_its_steps_also_after_a_pause() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = world(dir.path());
+    config.plan =
+        toml::from_str("steps = 6\nkeep = 9\naveraging = { last = 2, every = 1 }\noptimizer = { rate = 0.03 }").unwrap();
+    let model = model();
+    let run_with = |out: &str, pause: Option<u64>, resume: bool| {
+        let mut task = begin(config.clone(), &model, dir.path()).0.unwrap();
+        run(&mut task, &config.plan, "c", &dir.path().join(out), resume, &mut |status| match pause {
+            Some(step) if status.step == step => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        })
+        .unwrap()
+    };
+    assert!(matches!(run_with("paused", Some(5), false), Finished::Interrupted(_)));
+    run_with("paused", None, true);
+    run_with("whole", None, false);
+    let weights = |path: &str| safetensors::load(dir.path().join(path), &Device::Cpu).unwrap();
+    let (paused, whole) = (weights("paused/model/model.safetensors"), weights("whole/model/model.safetensors"));
+    let steps = [5, 6].map(|step| weights(&format!("paused/checkpoints/step-{step:08}/model.safetensors")));
+    for (name, averaged) in &whole {
+        let values = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(values(&paused[name]), values(averaged), "{name}");
+        let mean = ((&steps[0][name] + &steps[1][name]).unwrap() / 2.0).unwrap();
+        for (a, b) in values(averaged).into_iter().zip(values(&mean)) {
+            assert!((a - b).abs() < 1e-6, "{name}: {a} {b}");
+        }
+    }
+    assert_ne!(whole["log_scale"].to_scalar::<f32>().unwrap(), steps[1]["log_scale"].to_scalar::<f32>().unwrap());
+}
+
+#[test]
+fn a_finetuned_model_that_is_held_to_the_frozen_one_stays_nearer_to_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = world(dir.path());
+    let model = model();
+    let apart = |regularization: RegularizationConfig| {
+        let config = FinetuneConfig { regularization, ..config.clone() };
+        let mut task = begin(config.clone(), &model, dir.path()).0.unwrap();
+        let out = tempfile::tempdir().unwrap();
+        run(&mut task, &config.plan, "c", out.path(), false, &mut |_| ControlFlow::Continue(())).unwrap();
+        let trained = unit_rows(&task.videos(&task.train.videos).unwrap()).unwrap();
+        distance(&trained, &task.train.videos).unwrap().to_scalar::<f32>().unwrap()
+    };
+    let free = apart(RegularizationConfig::default());
+    assert!(free > 1e-3, "{free}");
+    let held = apart(RegularizationConfig { distil_video: 20.0, ..RegularizationConfig::default() });
+    assert!(held < 0.5 * free, "{held} {free}");
+    let between = Some(InterpolationConfig { weight: 20.0, greatest: 1.0 });
+    let between = apart(RegularizationConfig { interpolation: between, ..RegularizationConfig::default() });
+    assert!(between != free, "the second loss has a part");
+}
+
+#[test]
+fn interpolated_gradients_are_taken_between_start_and_now_and_weights_come_back() {
+    let variable = Var::from_tensor(&Tensor::new(&[1f32, 2.0], &Device::Cpu).unwrap()).unwrap();
+    let variables = BTreeMap::from([("w".to_owned(), variable.clone())]);
+    let start = StartWeights::of(&variables).unwrap();
+    variable.set(&Tensor::new(&[3f32, 6.0], &Device::Cpu).unwrap()).unwrap();
+    let values = || variable.to_vec1::<f32>().unwrap();
+    let (at, a) = start.between(&variables, 0.6, &mut random(1, "test", 0), || Ok(values())).unwrap();
+    assert!((0.0..=0.6).contains(&a));
+    let expected = [1.0 * a + 3.0 * (1.0 - a), 2.0 * a + 6.0 * (1.0 - a)];
+    assert!(at.iter().zip(expected).all(|(got, expected)| (f64::from(*got) - expected).abs() < 1e-6), "{at:?}");
+    assert_eq!(values(), [3.0, 6.0]);
+}
