@@ -7,6 +7,9 @@ use crate::{
 use candle_core::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 
+/// Words that validation looks at.
+const VALIDATED: usize = 128;
+
 /// The label encoder learns to say in soft attributes what the frozen text encoder says by name, of words that it knows: what it then
 /// says of a word that the text encoder does not know comes from the language model alone \[ours\].
 pub(super) struct Grounding {
@@ -50,12 +53,35 @@ impl Grounding {
         random: &mut ChaCha8Rng,
     ) -> Result<Tensor, TrainingError> {
         let words: Vec<u32> = (0..self.config.batch).map(|_| below(random, self.texts.len()) as u32).collect();
+        Ok((self.distance(base, label_side, additions, &words)? * self.config.weight)?)
+    }
+
+    /// cos(soft(w), plain(w)), the mean over words spread over the whole file.
+    pub fn cosine(
+        &self,
+        base: &dyn Model,
+        label_side: &LabelSide,
+        additions: &Additions,
+    ) -> Result<f64, TrainingError> {
+        let step = self.texts.len().div_ceil(VALIDATED).max(1);
+        let words: Vec<u32> = (0..self.texts.len() as u32).step_by(step).collect();
+        Ok(1.0 - f64::from(self.distance(base, label_side, additions, &words)?.to_scalar::<f32>()?))
+    }
+
+    /// 1 - cos(soft(w), plain(w)), the mean over words, without their names.
+    fn distance(
+        &self,
+        base: &dyn Model,
+        label_side: &LabelSide,
+        additions: &Additions,
+        words: &[u32],
+    ) -> Result<Tensor, TrainingError> {
         let disturbance = Disturbance { nameless: vec![true; words.len()], stranger: vec![None; words.len()] };
-        let embedded = label_side.embed(base, additions, &self.texts, &words, Some(&disturbance))?;
+        let embedded = label_side.embed(base, additions, &self.texts, words, Some(&disturbance))?;
         let Some(soft) = embedded.soft else {
             return Err(ModelError::NoTowers { name: base.about().name.clone() }.into());
         };
-        let words = Tensor::from_slice(&words, words.len(), &Device::Cpu)?;
-        Ok((distance(&soft, &self.texts.plain.index_select(&words, 0)?)? * self.config.weight)?)
+        let words = Tensor::from_slice(words, words.len(), &Device::Cpu)?;
+        Ok(distance(&soft, &self.texts.plain.index_select(&words, 0)?)?)
     }
 }

@@ -20,7 +20,8 @@ use super::{Gradients, Task, TrainingError, additions_start};
 use crate::{
     classify::ClassifyError,
     dataset::{Manifest, Truth, Truths, Vocabulary},
-    eval::{EvaluationOptions, Scores, evaluate},
+    eval::{EvaluationOptions, Scores, evaluate, platt},
+    label_embedding::Calibration,
     models::{Additions, FINETUNED, FinetunedConfig, LabelSide, LabelTexts, Model, ModelError, Precision},
     nn::{Compute, Weights, unit_rows},
     soft_attributes::LanguageModel,
@@ -138,7 +139,8 @@ impl<'a> Finetuning<'a> {
 
         let prefix_deviation = label_side.language_model().map(LanguageModel::token_deviation).transpose()?;
         let exact = Compute { precision: Precision::F32, ..compute };
-        let start = additions_start(config.seed, first.calibration, prefix_deviation.unwrap_or_default());
+        let calibration = fitted(&train, &texts.plain, &trained)?.unwrap_or(first.calibration);
+        let start = additions_start(config.seed, calibration, prefix_deviation.unwrap_or_default());
         let weights = Weights::start(start, &exact);
         let additions = Additions::load(&weights.root(), model, &label_side, &config.additions())?;
         label_side.keep_states(&additions, &mut texts)?;
@@ -239,6 +241,26 @@ impl<'a> Finetuning<'a> {
     }
 }
 
+/// Examples by which scale and bias begin.
+const FITTED_EXAMPLES: usize = 4096;
+
+/// Scale and bias by which the frozen model fits the examples best, so that the first steps need not move all embeddings apart to get the
+/// number of positives right: a gate was seen to go below 0 for that. `None` where the frozen model is no better than a guess.
+fn fitted(train: &Split, plain: &Tensor, trained: &[u32]) -> Result<Option<Calibration>, TrainingError> {
+    let count = train.truths.examples().min(FITTED_EXAMPLES);
+    let labels = plain.index_select(&Tensor::from_slice(trained, trained.len(), &Device::Cpu)?, 0)?;
+    let s = train.videos.narrow(0, 0, count)?.matmul(&labels.t()?)?.to_vec2::<f32>()?;
+    let known: Vec<(f32, bool)> = (s.iter().zip(train.truths.rows()))
+        .flat_map(|(s, truths)| s.iter().zip(trained).map(|(&s, &label)| (s, truths[label as usize])))
+        .filter_map(|(s, truth)| match truth {
+            Truth::Positive => Some((s, true)),
+            Truth::Negative => Some((s, false)),
+            Truth::Unknown => None,
+        })
+        .collect();
+    Ok(platt::fit(known.iter().copied()).ok())
+}
+
 /// Labels that are embedded at once where no gradient is wanted; bounds memory.
 const LABELS_AT_ONCE: usize = 64;
 
@@ -326,6 +348,13 @@ impl Task for Finetuning<'_> {
             ]
         });
         self.validated = numbers.filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+        if let Some(encoder) = &self.additions.label_encoder {
+            self.validated.push(("gate".into(), encoder.gate().to_scalar::<f32>()?.into()));
+        }
+        if let Some(grounding) = &self.grounding {
+            let cosine = grounding.cosine(self.base, &self.label_side, &self.additions)?;
+            self.validated.push(("grounding cosine".into(), cosine));
+        }
         Ok(self.validated.clone())
     }
 
