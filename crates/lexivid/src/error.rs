@@ -6,6 +6,7 @@ use crate::{
     eval::EvalError,
     frames::{PreprocessingError, SamplingError},
     label::LabelError,
+    label_embedding::DatabaseError,
     models::ModelError,
     report::ReportError,
     training::TrainingError,
@@ -28,6 +29,9 @@ pub enum Error {
     /// A label or a list of labels is not usable.
     #[error(transparent)]
     Label(#[from] LabelError),
+    /// The label embedding database could not do what was asked of it.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
     /// A manifest or a vocabulary is not usable.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
@@ -54,6 +58,7 @@ impl Error {
         match self {
             Error::Video(e) => e.hint(),
             Error::Label(e) => e.hint(),
+            Error::Database(e) => e.hint(),
             Error::Dataset(e) => e.hint(),
             Error::Model(e) => e.hint(),
             Error::Classify(e) => e.hint(),
