@@ -4,6 +4,7 @@ use crate::{
     classify::ClassifyError,
     dataset::DatasetError,
     eval::EvalError,
+    expansion::{ProposerError, ReviewError},
     frames::{PreprocessingError, SamplingError},
     label::LabelError,
     label_embedding::DatabaseError,
@@ -44,6 +45,12 @@ pub enum Error {
     /// Something could not be evaluated or calibrated.
     #[error(transparent)]
     Eval(#[from] EvalError),
+    /// A language model could not be asked for labels.
+    #[error(transparent)]
+    Proposer(#[from] ProposerError),
+    /// A file of proposals could not be read or written.
+    #[error(transparent)]
+    Review(#[from] ReviewError),
     /// A report could not be written.
     #[error(transparent)]
     Report(#[from] ReportError),
@@ -64,7 +71,8 @@ impl Error {
             Error::Classify(e) => e.hint(),
             Error::Training(e) => e.hint(),
             Error::Eval(e) => e.hint(),
-            Error::Sampling(_) | Error::Preprocessing(_) | Error::Report(_) => None,
+            Error::Proposer(e) => e.hint(),
+            Error::Review(_) | Error::Sampling(_) | Error::Preprocessing(_) | Error::Report(_) => None,
         }
     }
 }
