@@ -1,6 +1,6 @@
 //! The command line, documented once: help and errors come from here.
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use lexivid::{models::Precision, scores::Pool};
 use std::{path::PathBuf, time::Duration};
 
@@ -32,6 +32,8 @@ pub struct Args {
 pub enum Command {
     /// Tell which labels hold in videos, and when
     Classify(Classify),
+    /// Keep vocabularies with their embeddings
+    Labels(Labels),
     /// Give the embeddings of videos, images or texts
     Embed(Embed),
     /// Tell what a trained label encoder makes of a label
@@ -112,19 +114,18 @@ fn window(text: &str) -> Result<Window, String> {
 }
 
 #[derive(ClapArgs)]
+#[command(group(which_labels()))]
 pub struct Classify {
     /// Videos, images, URLs, or folders of them
     #[arg(required = true, value_name = "VIDEO")]
     pub inputs: Vec<String>,
 
-    /// Labels, comma-separated: "dog, guitar, riding a bike"
-    #[arg(long, short, required_unless_present = "labels_file", conflicts_with = "labels_file")]
-    pub labels: Option<String>,
+    #[command(flatten)]
+    pub given: GivenLabels,
 
-    /// Labels from a .txt, .csv, .json or .yaml file: name, and if you like kind (entity or action), definition, synonyms,
-    /// threshold
-    #[arg(long, short = 'f', value_name = "FILE")]
-    pub labels_file: Option<PathBuf>,
+    /// The labels of a vocabulary that `lexivid labels add` keeps
+    #[arg(long, value_name = "NAME", conflicts_with = "no_cache")]
+    pub vocabulary: Option<String>,
 
     #[command(flatten)]
     pub model: ModelArgs,
@@ -160,6 +161,24 @@ pub struct Classify {
     pub no_cache: bool,
 }
 
+/// One of the ways to say which labels are meant.
+fn which_labels() -> ArgGroup {
+    ArgGroup::new("which labels").args(["labels", "labels_file", "vocabulary"]).required(true)
+}
+
+/// Labels as they stand on the command line or in a file.
+#[derive(ClapArgs)]
+pub struct GivenLabels {
+    /// Labels, comma-separated: "dog, guitar, riding a bike"
+    #[arg(long, short, conflicts_with = "labels_file")]
+    pub labels: Option<String>,
+
+    /// Labels from a .txt, .csv, .json or .yaml file: name, and if you like kind (entity or action), definition, synonyms,
+    /// threshold
+    #[arg(long, short = 'f', value_name = "FILE")]
+    pub labels_file: Option<PathBuf>,
+}
+
 fn probability(text: &str) -> Result<f32, String> {
     match text.parse() {
         Ok(p) if (0.0..=1.0).contains(&p) => Ok(p),
@@ -182,6 +201,163 @@ pub struct Format {
     /// Print CSV, a row for every video and label
     #[arg(long)]
     pub csv: bool,
+}
+
+#[derive(ClapArgs)]
+pub struct Labels {
+    #[command(subcommand)]
+    pub command: LabelsCommand,
+}
+
+#[derive(Subcommand)]
+pub enum LabelsCommand {
+    /// Put labels into a vocabulary and embed them; a run that was broken off goes on where it was
+    Add {
+        #[command(flatten)]
+        given: GivenLabels,
+
+        #[command(flatten)]
+        vocabulary: VocabularyArg,
+
+        #[command(flatten)]
+        model: ModelArgs,
+
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let a language model propose further labels, into a file for you to review
+    Expand(Expand),
+    /// The vocabularies, or the labels of one, and which models have their embeddings
+    List {
+        /// The vocabulary whose labels are listed
+        #[arg(long, value_name = "NAME")]
+        vocabulary: Option<String>,
+
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take labels out of a vocabulary, all of those named or none
+    Remove {
+        /// Names of labels
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        names: Vec<String>,
+
+        /// Take away the whole vocabulary
+        #[arg(long)]
+        all: bool,
+
+        #[command(flatten)]
+        vocabulary: VocabularyArg,
+
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give a label another name; kind, definition, synonyms and threshold stay
+    ///
+    /// An embedding belongs to its text: the new name gets one of its own when the vocabulary is next used with a model,
+    /// unless the same text was embedded before.
+    Rename {
+        /// The label's name
+        old: String,
+
+        /// Its new name
+        new: String,
+
+        #[command(flatten)]
+        vocabulary: VocabularyArg,
+
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `lexivid labels expand`. docs/LABELS.md describes what it writes.
+///
+/// Without a manifest, the language model is asked for parents, parts, co-occurring things and paraphrases of every label. With
+/// one, it is asked what else holds in every video, and what --model does not see there is not kept.
+#[derive(ClapArgs)]
+#[command(group(which_labels()))]
+pub struct Expand {
+    #[command(flatten)]
+    pub given: GivenLabels,
+
+    /// The labels of a vocabulary that `lexivid labels add` keeps
+    #[arg(long, value_name = "NAME")]
+    pub vocabulary: Option<String>,
+
+    /// Videos: a JSON object a line, with `video` and `positives`; docs/DATASETS.md describes it
+    #[arg(long, value_name = "FILE.jsonl")]
+    pub manifest: Option<PathBuf>,
+
+    /// Only the videos of this split; all if not given
+    #[arg(long, requires = "manifest")]
+    pub split: Option<String>,
+
+    /// A server with OpenAI's API, such as http://localhost:8080/v1; its key is taken from $LEXIVID_LLM_KEY
+    #[arg(long, env = "LEXIVID_LLM_ENDPOINT", value_name = "URL", value_parser = http_url)]
+    pub endpoint: String,
+
+    /// The server's model; if not given, the only one that it names
+    #[arg(long, value_name = "NAME")]
+    pub llm: Option<String>,
+
+    /// Also send frames of the videos, to a model that takes pictures
+    #[arg(long, requires = "manifest")]
+    pub send_frames: bool,
+
+    /// Labels that are asked for at once
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=50))]
+    pub number: u8,
+
+    /// Give up on a request that takes longer
+    #[arg(long, default_value = "2m", value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub timeout: Duration,
+
+    /// Similarity of embeddings from which on two names are one label
+    #[arg(long, default_value_t = 0.95, value_parser = probability)]
+    pub same_from: f32,
+
+    /// Probability below which a label is taken not to be in its video
+    #[arg(long, default_value_t = 0.2, value_parser = probability)]
+    pub least_score: f32,
+
+    /// Where proposals are written; what stands there already is not asked again
+    #[arg(long, short, value_name = "FILE.csv")]
+    pub output: PathBuf,
+
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    /// Frames looked at in every video or segment
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    pub frames: u16,
+
+    /// Give up on a video whose decoder yields nothing for this long
+    #[arg(long, default_value = "30s", value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub stall_timeout: Duration,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn http_url(text: &str) -> Result<String, String> {
+    match text.starts_with("http://") || text.starts_with("https://") {
+        true => Ok(text.into()),
+        false => Err("expected an address that begins with http:// or https://".into()),
+    }
+}
+
+/// Which of the vocabularies that are kept.
+#[derive(ClapArgs)]
+pub struct VocabularyArg {
+    /// The vocabulary
+    #[arg(long = "vocabulary", default_value = "default", value_name = "NAME")]
+    pub name: String,
 }
 
 #[derive(ClapArgs)]

@@ -1,7 +1,10 @@
 //! One clear line, a hint when it can help, and the exit status.
 
 use crate::progress::Progress;
-use lexivid::{Error, classify::ClassifyError, training::TrainingError, video::VideoError};
+use lexivid::{
+    Error, classify::ClassifyError, expansion::ProposerError, label_embedding::DatabaseError, training::TrainingError,
+    video::VideoError,
+};
 use lexivid_stage::StageError;
 use std::process::ExitCode;
 
@@ -34,6 +37,7 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         Some(
             Error::Classify(ClassifyError::Interrupted)
                 | Error::Training(TrainingError::Classify(ClassifyError::Interrupted))
+                | Error::Proposer(ProposerError::Interrupted)
         )
     ) || matches!(stage, Some(StageError::Interrupted));
     if interrupted {
@@ -49,6 +53,11 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         Some(
             Error::Label(_)
                 | Error::Dataset(_)
+                | Error::Database(
+                    DatabaseError::NoSuchVocabulary { .. }
+                        | DatabaseError::NoSuchLabel { .. }
+                        | DatabaseError::NameTaken { .. }
+                )
                 | Error::Training(TrainingError::Config { .. } | TrainingError::Dataset(_))
         )
     ) || matches!(stage, Some(StageError::OtherStage { .. }));

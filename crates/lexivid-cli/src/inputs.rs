@@ -1,6 +1,7 @@
-//! What the user named -> the videos meant: files and URLs as they are, folders searched.
+//! What the user named -> the videos meant: files and URLs as they are, folders searched; and the labels meant.
 
-use crate::failure::WrongUse;
+use crate::{args::GivenLabels, failure::WrongUse};
+use lexivid::{Error, label::LabelList};
 use std::path::Path;
 use walkdir::WalkDir;
 
@@ -33,6 +34,17 @@ pub fn expand(inputs: &[String]) -> Result<Vec<String>, WrongUse> {
         }
     }
     Ok(videos)
+}
+
+impl GivenLabels {
+    /// The labels, of the line or the file.
+    pub fn read(&self) -> Result<LabelList, Error> {
+        Ok(match (&self.labels, &self.labels_file) {
+            (Some(labels), _) => LabelList::from_inline(labels)?,
+            (None, Some(file)) => LabelList::from_file(file)?,
+            (None, None) => LabelList::new([])?,
+        })
+    }
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ fn main() -> ExitCode {
     }
     let outcome = match args.command {
         args::Command::Classify(classify) => commands::classify::run(&classify, &progress),
+        args::Command::Labels(labels) => commands::labels::run(&labels, &progress),
         args::Command::Embed(embed) => commands::embed::run(&embed, &progress),
         args::Command::Explain(explain) => commands::explain::run(&explain, &progress),
         args::Command::Models(models) => commands::models::run(&models, &progress),

@@ -4,8 +4,10 @@ use crate::{
     classify::ClassifyError,
     dataset::DatasetError,
     eval::EvalError,
+    expansion::{ProposerError, ReviewError},
     frames::{PreprocessingError, SamplingError},
     label::LabelError,
+    label_embedding::DatabaseError,
     models::ModelError,
     report::ReportError,
     training::TrainingError,
@@ -28,6 +30,9 @@ pub enum Error {
     /// A label or a list of labels is not usable.
     #[error(transparent)]
     Label(#[from] LabelError),
+    /// The label embedding database could not do what was asked of it.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
     /// A manifest or a vocabulary is not usable.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
@@ -40,6 +45,12 @@ pub enum Error {
     /// Something could not be evaluated or calibrated.
     #[error(transparent)]
     Eval(#[from] EvalError),
+    /// A language model could not be asked for labels.
+    #[error(transparent)]
+    Proposer(#[from] ProposerError),
+    /// A file of proposals could not be read or written.
+    #[error(transparent)]
+    Review(#[from] ReviewError),
     /// A report could not be written.
     #[error(transparent)]
     Report(#[from] ReportError),
@@ -54,12 +65,14 @@ impl Error {
         match self {
             Error::Video(e) => e.hint(),
             Error::Label(e) => e.hint(),
+            Error::Database(e) => e.hint(),
             Error::Dataset(e) => e.hint(),
             Error::Model(e) => e.hint(),
             Error::Classify(e) => e.hint(),
             Error::Training(e) => e.hint(),
             Error::Eval(e) => e.hint(),
-            Error::Sampling(_) | Error::Preprocessing(_) | Error::Report(_) => None,
+            Error::Proposer(e) => e.hint(),
+            Error::Review(_) | Error::Sampling(_) | Error::Preprocessing(_) | Error::Report(_) => None,
         }
     }
 }

@@ -56,6 +56,7 @@ pub mod classify;
 pub mod dataset;
 pub mod decisions;
 pub mod eval;
+pub mod expansion;
 pub mod features;
 pub mod frames;
 pub mod label;

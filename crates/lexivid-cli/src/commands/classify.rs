@@ -1,13 +1,12 @@
 //! `lexivid classify`.
 
-use super::{encode_labels, load_model, look_options};
+use super::{encode_labels, labels_of, load_model, look_options};
 use crate::{args, failure, inputs, interrupt, output, progress::Progress};
 use anyhow::Context;
 use lexivid::{
     Error,
     classify::{ClassifyError, ClassifyOptions, EncodedLabels, classify},
     decisions::Classification,
-    label::LabelList,
     models::Model,
     report::{self, Outcome},
     video::DecodeOptions,
@@ -16,12 +15,7 @@ use std::{path::Path, process::ExitCode};
 
 pub fn run(args: &args::Classify, progress: &Progress) -> anyhow::Result<ExitCode> {
     let videos = inputs::expand(&args.inputs)?;
-    let list = match (&args.labels, &args.labels_file) {
-        (Some(labels), _) => LabelList::from_inline(labels),
-        (None, Some(file)) => LabelList::from_file(file),
-        (None, None) => unreachable!("clap asks for one of them"),
-    };
-    let list = list.map_err(Error::from)?;
+    let list = labels_of(args.vocabulary.as_deref(), &args.given)?;
     let options = ClassifyOptions { look: look_options(&args.sampling)?, pool: args.pool, threshold: args.threshold };
 
     let model = load_model(&args.model, progress)?;

@@ -63,7 +63,7 @@ impl Dataset {
         let bar = progress.bar(self.manifest.examples().len() as u64, "examples");
         bar.set_message("looking");
         for (index, example) in self.manifest.examples().iter().enumerate() {
-            match self.look_at(model, example, options) {
+            match look_at(&self.manifest, model, example, options) {
                 Ok(look) => {
                     for warning in &look.warnings {
                         progress.say(&format!("warning: {}: {warning}", example.media.name()));
@@ -101,17 +101,23 @@ impl Dataset {
         })?;
         Ok(Scored { scores, truths, sources, failed })
     }
+}
 
-    fn look_at(&self, model: &dyn Model, example: &Example, options: &LookOptions) -> Result<Look, ClassifyError> {
-        let mut options = options.clone();
-        if example.start.is_some() || example.end.is_some() {
-            let (start, end) = (example.start.unwrap_or(0.0), example.end.unwrap_or(f64::INFINITY));
-            options.sampling = options.sampling.within(start, end).expect("segments are checked when they are read");
-        }
-        let observer = &mut |_| interrupt::control_flow();
-        match self.manifest.media(example) {
-            Media::Video(source) => look(model, &source, &options, observer),
-            Media::Frames { paths, rate } => look_at_frames(model, &paths, rate, &options, observer),
-        }
+/// What the model sees of one example.
+pub fn look_at(
+    manifest: &Manifest,
+    model: &dyn Model,
+    example: &Example,
+    options: &LookOptions,
+) -> Result<Look, ClassifyError> {
+    let mut options = options.clone();
+    if example.start.is_some() || example.end.is_some() {
+        let (start, end) = (example.start.unwrap_or(0.0), example.end.unwrap_or(f64::INFINITY));
+        options.sampling = options.sampling.within(start, end).expect("segments are checked when they are read");
+    }
+    let observer = &mut |_| interrupt::control_flow();
+    match manifest.media(example) {
+        Media::Video(source) => look(model, &source, &options, observer),
+        Media::Frames { paths, rate } => look_at_frames(model, &paths, rate, &options, observer),
     }
 }

@@ -6,6 +6,7 @@ pub mod classify;
 pub mod embed;
 pub mod eval;
 pub mod explain;
+pub mod labels;
 pub mod models;
 pub mod pretrain;
 pub mod stage;
@@ -15,7 +16,7 @@ mod training;
 mod examples;
 
 use crate::{
-    args::{ModelArgs, SamplingArgs, Window},
+    args::{GivenLabels, ModelArgs, SamplingArgs, Window},
     failure::WrongUse,
     interrupt,
     progress::Progress,
@@ -26,11 +27,14 @@ use lexivid::{
     classify::{ClassifyError, EncodedLabels, LookOptions},
     frames::{Sampling, Windowing},
     label::LabelList,
-    label_embedding::LabelDatabase,
+    label_embedding::{DatabaseError, LabelDatabase},
     models::{Compute, Model, ModelError, store::Store},
     video::DecodeOptions,
 };
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 fn load_model(args: &ModelArgs, progress: &Progress) -> anyhow::Result<Arc<dyn Model>> {
     let compute = compute(args)?;
@@ -47,6 +51,24 @@ fn compute(args: &ModelArgs) -> anyhow::Result<Compute> {
     Ok(Compute::new(device, args.precision).map_err(|e| Error::from(ModelError::from(e)))?)
 }
 
+/// What keeps vocabularies and label embeddings between runs. Errors are told as `wrap` has them: some commands do without it.
+fn label_database(wrap: fn(DatabaseError) -> Error) -> anyhow::Result<LabelDatabase> {
+    let store = Store::from_env().map_err(Error::from)?;
+    std::fs::create_dir_all(&store.home).with_context(|| store.home.display().to_string())?;
+    Ok(LabelDatabase::open(&store.label_database()).map_err(wrap)?)
+}
+
+/// The labels of a vocabulary that is kept, or those that were given.
+fn labels_of(vocabulary: Option<&str>, given: &GivenLabels) -> anyhow::Result<LabelList> {
+    let labels = match vocabulary {
+        Some(name) => {
+            LabelList::new(label_database(Error::from)?.labels(name).map_err(Error::from)?).map_err(Error::from)?
+        }
+        None => given.read()?,
+    };
+    Ok(labels)
+}
+
 /// From the database where it has them, with a progress bar.
 fn encode_labels(
     model: &dyn Model,
@@ -56,17 +78,30 @@ fn encode_labels(
 ) -> anyhow::Result<EncodedLabels> {
     let mut database = match no_cache {
         true => None,
-        false => {
-            let store = Store::from_env().map_err(Error::from)?;
-            std::fs::create_dir_all(&store.home).with_context(|| store.home.display().to_string())?;
-            let database = LabelDatabase::open(&store.label_database());
-            Some(database.map_err(|e| Error::from(ClassifyError::from(e)))?)
-        }
+        false => Some(label_database(|e| ClassifyError::from(e).into())?),
     };
-    let bar = progress.bar(list.len() as u64, "labels");
+    embed(model, list, database.as_mut(), progress)
+}
+
+/// How often progress is told where there is no bar.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// What the database has or gets is stored when it is told.
+fn embed(
+    model: &dyn Model,
+    list: LabelList,
+    database: Option<&mut LabelDatabase>,
+    progress: &Progress,
+) -> anyhow::Result<EncodedLabels> {
+    let (total, mut told) = (list.len(), Instant::now());
+    let bar = progress.bar(total as u64, "labels");
     bar.set_message("labels");
-    let encoded = EncodedLabels::new(model, list, database.as_mut(), |done| {
+    let encoded = EncodedLabels::new(model, list, database, |done| {
         bar.set_position(done as u64);
+        if bar.is_hidden() && told.elapsed() >= TELL_EVERY {
+            progress.line(&format!("{done} of {total} labels"));
+            told = Instant::now();
+        }
         interrupt::control_flow()
     });
     bar.finish_and_clear();

@@ -24,7 +24,7 @@ impl ClassifyError {
         match self {
             ClassifyError::Video(e) => e.hint(),
             ClassifyError::Model(e) => e.hint(),
-            ClassifyError::Database(_) => Some("--no-cache does without it".into()),
+            ClassifyError::Database(e) => e.hint().or(Some("--no-cache does without it".into())),
             ClassifyError::Interrupted => None,
         }
     }

@@ -28,10 +28,9 @@ impl EncodedLabels {
         mut database: Option<&mut LabelDatabase>,
         mut observer: impl FnMut(usize) -> ControlFlow<()>,
     ) -> Result<Self, ClassifyError> {
-        // Another precision, another embedding.
-        let fingerprint = &format!("{}-{}", model.about().fingerprint, model.about().precision);
+        let with = model.about().embedded_with();
         let mut embeddings = match &database {
-            Some(database) => debug_span!("look up labels").in_scope(|| database.get(fingerprint, &labels))?,
+            Some(database) => debug_span!("look up labels").in_scope(|| database.get(&with, &labels))?,
             None => vec![None; labels.len()],
         };
         let missing: Vec<usize> = (0..labels.len()).filter(|&i| embeddings[i].is_none()).collect();
@@ -43,7 +42,7 @@ impl EncodedLabels {
             let asked: Vec<_> = batch.iter().map(|&i| labels[i].clone()).collect();
             let encoded = debug_span!("encode labels").in_scope(|| model.encode_labels(&asked))?;
             if let Some(database) = &mut database {
-                database.put(fingerprint, &asked, &encoded)?;
+                database.put(&with, &asked, &encoded)?;
             }
             for (&i, embedding) in batch.iter().zip(encoded) {
                 embeddings[i] = Some(embedding);

@@ -8,7 +8,9 @@ mod text_transformer;
 mod tokenizer;
 
 pub use calibration::Calibration;
-pub use database::{DatabaseError, LabelDatabase};
+pub use database::{
+    Added, DatabaseError, Embedded, EmbeddedWith, LabelDatabase, Renamed, StoredLabel, VocabularySummary,
+};
 pub use label_encoder::{LabelEncoder, LabelEncoderConfig, SpecialTokens};
 pub use text_transformer::{TextConfig, TextOutput, TextPooling, TextTransformer};
 pub use tokenizer::{Tokenizer, TokenizerError, Tokens};

@@ -27,6 +27,20 @@ impl LabelMatrix {
         visual.matmul(&self.vectors.narrow(1, range.start, range.len())?)
     }
 
+    /// The `n` labels that are most similar to one embedding, `[D]`, with their similarities, the most similar first.
+    pub fn nearest(&self, n: usize, embedding: &[f32]) -> candle_core::Result<Vec<(usize, f32)>> {
+        let embedding = Tensor::from_slice(embedding, (1, embedding.len()), &Device::Cpu)?;
+        let similarities = self.similarities(0..self.len(), &embedding)?.flatten_all()?.to_vec1::<f32>()?;
+        let mut labels: Vec<(usize, f32)> = similarities.into_iter().enumerate().collect();
+        let by_similarity = |a: &(usize, f32), b: &(usize, f32)| b.1.total_cmp(&a.1);
+        if (1..labels.len()).contains(&n) {
+            labels.select_nth_unstable_by(n - 1, by_similarity);
+        }
+        labels.truncate(n);
+        labels.sort_by(by_similarity);
+        Ok(labels)
+    }
+
     /// How each label's similarity becomes a probability.
     pub fn calibrations(&self) -> &[Calibration] {
         &self.calibrations
@@ -77,7 +91,43 @@ mod tests {
         }
     }
 
+    #[test]
+    #[ignore = "measures: cargo test -p lexivid --lib matching:: -- --ignored --nocapture"]
+    fn a_window_is_matched_against_100000_labels_in_milliseconds() {
+        for d in [128, 512] {
+            let rows = (0..100_000).map(|i| crate::nn::pseudo_random::pseudo_random(i, d));
+            let labels: Vec<_> = rows.map(|row| label(row, 1.0, 0.0)).collect();
+            let matrix = LabelMatrix::new(&labels).unwrap();
+            let mut times: Vec<_> = (0..21)
+                .map(|i| {
+                    let start = std::time::Instant::now();
+                    assert_eq!(matrix.nearest(10, &labels[i].vector).unwrap().len(), 10);
+                    start.elapsed()
+                })
+                .collect();
+            times.sort();
+            eprintln!("100,000 x {d}: median {:?}, {:?} to {:?}", times[10], times[0], times[20]);
+            assert!(times[10].as_millis() < 100);
+        }
+    }
+
     proptest! {
+        #[test]
+        fn the_nearest_are_the_first_of_all_sorted(
+            rows in prop::collection::vec(prop::collection::vec(-1f32..1.0, 3), 1..40), n in 0usize..50, asked in prop::collection::vec(-1f32..1.0, 3)
+        ) {
+            let labels: Vec<_> = rows.iter().map(|r| label(r.clone(), 1.0, 0.0)).collect();
+            let found = LabelMatrix::new(&labels).unwrap().nearest(n, &asked).unwrap();
+            let mut all: Vec<f32> = rows.iter().map(|r| r.iter().zip(&asked).map(|(a, b)| a * b).sum()).collect();
+            all.sort_by(|a, b| b.total_cmp(a));
+            prop_assert_eq!(found.len(), n.min(rows.len()));
+            for ((index, similarity), expected) in found.into_iter().zip(all) {
+                prop_assert!((similarity - expected).abs() < 1e-5);
+                let own: f32 = rows[index].iter().zip(&asked).map(|(a, b)| a * b).sum();
+                prop_assert!((similarity - own).abs() < 1e-5);
+            }
+        }
+
         /// The promise of the whole method: a label's score does not move with the company it keeps.
         #[test]
         fn does_not_depend_on_the_other_labels(

@@ -33,7 +33,7 @@ use crate::{
     features::FrameFeatures,
     frames::{FramePixels, Preprocessing},
     label::Label,
-    label_embedding::LabelEmbedding,
+    label_embedding::{EmbeddedWith, LabelEmbedding},
     video_embedding::VideoEmbedding,
 };
 
@@ -94,6 +94,14 @@ pub struct About {
     pub card: String,
     /// What a user should be warned of on every run ("probabilities are not calibrated"), if anything.
     pub caveats: Vec<String>,
+}
+
+impl About {
+    /// What the model's label embeddings are kept under.
+    pub fn embedded_with(&self) -> EmbeddedWith {
+        // Another precision, another embedding.
+        EmbeddedWith { key: format!("{}-{}", self.fingerprint, self.precision), name: self.name.clone() }
+    }
 }
 
 /// The model types of `config.json` that [`load`] knows.
