@@ -9,8 +9,10 @@ use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
-    sync::{Arc, Mutex},
+    process::{Command, Stdio},
+    sync::{Arc, Mutex, mpsc},
     thread,
+    time::Duration,
 };
 
 /// What a client sent.
@@ -228,6 +230,28 @@ fn frames_are_sent_and_what_the_model_does_not_see_is_not_kept() {
         assert_eq!((&kept[column("video")], &kept[column("model")]), (&"a.mp4".to_owned(), &"tiny-llm".to_owned()));
     }
     assert_eq!((kept[1][column("start")].as_str(), kept[3][column("start")].as_str()), ("0.5", ""));
+}
+
+#[test]
+fn ctrl_c_keeps_what_was_said() {
+    let media = Media::new();
+    let (busy, is_busy) = mpsc::channel();
+    let server = Server::start(move |index, _| match index {
+        0 => completion("animal"),
+        1 => completion("paw"),
+        _ => {
+            let _ = busy.send(());
+            error(429, "too many requests")
+        }
+    });
+    let output = media.path("review.csv");
+    let mut command = at_home(&media, ["labels", "expand", "-l", "dog", "--endpoint", &server.endpoint, "-o", &output]);
+    let mut child = command.args(["--same-from", "1"]).stderr(Stdio::null()).spawn().unwrap();
+    is_busy.recv_timeout(Duration::from_secs(60)).expect("it asks a third time");
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let names: Vec<_> = rows(&output).into_iter().map(|row| row[1].clone()).collect();
+    assert_eq!(names, ["name", "animal", "paw"]);
 }
 
 #[test]

@@ -89,14 +89,16 @@ fn item(line: &str) -> Option<&str> {
     (unnumbered.len() < rest.len()).then(|| unnumbered.strip_prefix(['.', ')', ':'])).flatten()
 }
 
-/// Without explanations, quotes, emphasis and closing points.
+/// Without explanations, quotes, emphasis, closing points and article.
 fn tidied(name: &str) -> String {
     let plain = name.replace(['*', '`', '"', '“', '”', '_'], " ");
     let ends = [":", " - ", " – ", " — ", " ("].iter().filter_map(|end| plain.trim_start().find(end));
     let plain = plain.trim_start();
     let plain = &plain[..ends.min().unwrap_or(plain.len())];
     let plain = plain.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\'' | '.' | ',' | ';' | '!' | '?'));
-    plain.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+    let lower = plain.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+    let bare = ["a ", "an ", "the "].iter().find_map(|article| lower.strip_prefix(article));
+    bare.map(String::from).unwrap_or(lower)
 }
 
 fn is_name(name: &str) -> bool {
@@ -121,7 +123,7 @@ mod tests {
         for text in [
             "animal\nfront wheel\nriding a bike",
             "Here are three:\n\n1. Animal\n2) **Front wheel**: it turns\n(3) riding a bike.\n\nThese three parts serve as one.",
-            "- animal\n* front wheel - at the front\n• \"riding a bike\"",
+            "- an animal\n* The front wheel - at the front\n• \"riding a bike\"",
             "animal, front  wheel, and riding a bike.",
             r#"["animal", "front wheel", "riding a bike", "ANIMAL", 3]"#,
             "Sure!\n```json\n[\"animal\", \"front wheel\", \"riding a bike\"]\n```\nAnything else?",
