@@ -91,26 +91,6 @@ mod tests {
         }
     }
 
-    #[test]
-    #[ignore = "measures: cargo test -p lexivid --lib matching:: -- --ignored --nocapture"]
-    fn a_window_is_matched_against_100000_labels_in_milliseconds() {
-        for d in [128, 512] {
-            let rows = (0..100_000).map(|i| crate::nn::pseudo_random::pseudo_random(i, d));
-            let labels: Vec<_> = rows.map(|row| label(row, 1.0, 0.0)).collect();
-            let matrix = LabelMatrix::new(&labels).unwrap();
-            let mut times: Vec<_> = (0..21)
-                .map(|i| {
-                    let start = std::time::Instant::now();
-                    assert_eq!(matrix.nearest(10, &labels[i].vector).unwrap().len(), 10);
-                    start.elapsed()
-                })
-                .collect();
-            times.sort();
-            eprintln!("100,000 x {d}: median {:?}, {:?} to {:?}", times[10], times[0], times[20]);
-            assert!(times[10].as_millis() < 100);
-        }
-    }
-
     proptest! {
         #[test]
         fn the_nearest_are_the_first_of_all_sorted(
