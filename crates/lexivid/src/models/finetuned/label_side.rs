@@ -1,7 +1,7 @@
 use super::Additions;
 use crate::{
     label::Label,
-    label_embedding::LabelEncoderConfig,
+    label_embedding::{LabelEncoderConfig, Origin},
     models::{Model, ModelError, store::Store},
     nn::Compute,
     soft_attributes::{LanguageModel, States},
@@ -22,6 +22,8 @@ pub struct LabelTexts {
     rows: Vec<Vec<u32>>,
     /// The base's embeddings of the plain prompts, `[L, D]`, L2-normalised.
     pub plain: Tensor,
+    /// Where those come from.
+    pub origins: Vec<Origin>,
     /// H(l) of every label, once it was computed without prefixes: it never changes then.
     states: Vec<States>,
 }
@@ -71,9 +73,12 @@ impl LabelSide {
 
     /// Tokens and plain embeddings of labels.
     pub fn read(&self, base: &dyn Model, labels: &[Label]) -> Result<LabelTexts, ModelError> {
-        let mut plain = Vec::with_capacity(labels.len() * base.dimension());
+        let (mut plain, mut origins) = (Vec::with_capacity(labels.len() * base.dimension()), Vec::new());
         for batch in labels.chunks(base.label_batch()) {
-            plain.extend(base.encode_labels(batch)?.into_iter().flat_map(|embedding| embedding.vector));
+            for embedding in base.encode_labels(batch)? {
+                plain.extend(embedding.vector);
+                origins.push(embedding.origin);
+            }
         }
         let plain = Tensor::from_vec(plain, (labels.len(), base.dimension()), &Device::Cpu)?;
         let (names, rows) = match base.towers() {
@@ -87,7 +92,7 @@ impl LabelSide {
             }
             Err(_) => (Vec::new(), Vec::new()),
         };
-        Ok(LabelTexts { names, rows, plain, states: Vec::new() })
+        Ok(LabelTexts { names, rows, plain, origins, states: Vec::new() })
     }
 
     /// Computes H(l) of all labels for good, where no prefix changes it.

@@ -13,7 +13,7 @@ use crate::{
     features::FrameFeatures,
     frames::{FramePixels, Preprocessing},
     label::Label,
-    label_embedding::{Calibration, LabelEmbedding, Origin},
+    label_embedding::{Calibration, LabelEmbedding},
     nn::{Compute, Weights, l2_normalised},
     video_embedding::VideoEmbedding,
 };
@@ -119,8 +119,8 @@ impl Model for Finetuned {
         let texts = self.label_side.read(self.base.as_ref(), labels)?;
         let all: Vec<u32> = (0..labels.len() as u32).collect();
         let embedded = self.label_side.embed(self.base.as_ref(), &self.additions, &texts, &all, None)?;
-        let embedding = |vector| LabelEmbedding { vector, calibration: self.calibration, origin: Origin::TextTower };
-        Ok(rows(&embedded.labels)?.into_iter().map(embedding).collect())
+        let embedding = |(vector, origin)| LabelEmbedding { vector, calibration: self.calibration, origin };
+        Ok(rows(&embedded.labels)?.into_iter().zip(texts.origins).map(embedding).collect())
     }
 
     fn encode_texts(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, ModelError> {

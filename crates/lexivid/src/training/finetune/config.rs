@@ -2,7 +2,8 @@ use super::{LossConfig, RegularizationConfig};
 use crate::{
     label_embedding::LabelEncoderConfig,
     models::{AdditionsConfig, HeadsConfig},
-    training::{Plan, TrainingPrecision},
+    soft_attributes::{PromptingConfig, Reader},
+    training::{Plan, TrainingError, TrainingPrecision},
 };
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -95,6 +96,36 @@ impl FinetuneConfig {
     /// What is trained on top of the frozen model.
     pub fn additions(&self) -> AdditionsConfig {
         AdditionsConfig { heads: self.heads, label_encoder: self.label_encoder.clone() }
+    }
+
+    /// What cannot be, before anything is computed.
+    pub(super) fn check(&self) -> Result<(), TrainingError> {
+        let bad = |field: &str, reason: String| Err(TrainingError::Config { path: field.into(), reason });
+        if self.labels_a_step == Some(0) {
+            return bad("labels_a_step", "expected at least 1, got 0".into());
+        }
+        if let Some(grounding) = &self.grounding {
+            if self.label_encoder.is_none() {
+                return bad("[grounding]", "expected a [label_encoder] that learns by it, found none".into());
+            }
+            if grounding.batch == 0 {
+                return bad("[grounding]", "expected a batch of at least 1, got 0".into());
+            }
+        }
+        match &self.label_encoder {
+            Some(LabelEncoderConfig { attributes: 0, .. }) => {
+                bad("[label_encoder]", "expected at least 1 attribute, got 0".into())
+            }
+            Some(LabelEncoderConfig { reader: Reader::Prompting(PromptingConfig { width, heads, .. }), .. })
+                if *width == 0 || *heads == 0 || width % heads != 0 =>
+            {
+                bad(
+                    "[label_encoder]",
+                    format!("expected a width that divides among its heads, got {width} and {heads}"),
+                )
+            }
+            _ => Ok(()),
+        }
     }
 
     /// With paths that count from the directory `dir`. A model that is no directory there is a name.

@@ -90,6 +90,7 @@ impl<'a> Finetuning<'a> {
         failed: &mut dyn FnMut(&VideoError),
         observer: &mut dyn FnMut(Looking) -> ControlFlow<()>,
     ) -> Result<Self, TrainingError> {
+        config.check()?;
         let vocabulary = Vocabulary::read(&config.labels)?;
         let manifest = Manifest::read(&config.manifest)?;
         let (train, validation) = (manifest.clone().of_split(&config.train)?, manifest.of_split(&config.validation)?);
@@ -245,7 +246,7 @@ impl<'a> Finetuning<'a> {
 const FITTED_EXAMPLES: usize = 4096;
 
 /// Scale and bias by which the frozen model fits the examples best, so that the first steps need not move all embeddings apart to get the
-/// number of positives right: a gate was seen to go below 0 for that. `None` where the frozen model is no better than a guess.
+/// number of positives right. `None` where the frozen model is no better than a guess.
 fn fitted(train: &Split, plain: &Tensor, trained: &[u32]) -> Result<Option<Calibration>, TrainingError> {
     let count = train.truths.examples().min(FITTED_EXAMPLES);
     let labels = plain.index_select(&Tensor::from_slice(trained, trained.len(), &Device::Cpu)?, 0)?;

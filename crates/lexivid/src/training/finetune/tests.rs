@@ -233,6 +233,19 @@ fn what_cannot_be_learned_from_is_said() {
     let model = model();
     let error = |config: FinetuneConfig| begin(config, &model, dir.path()).0.err().unwrap().to_string();
     assert!(error(FinetuneConfig { train: "nowhere".into(), ..config.clone() }).contains("nowhere"));
+    assert!(error(FinetuneConfig { labels_a_step: Some(0), ..config.clone() }).contains("labels_a_step"));
+    let grounding = GroundingConfig { words: "words.txt".into(), batch: 1, weight: 1.0, nameless: 0.0, strangers: 0.0 };
+    assert!(error(FinetuneConfig { grounding: Some(grounding), ..config.clone() }).contains("[label_encoder]"));
+    for (attributes, heads, said) in [(0, 2, "attribute"), (1, 0, "heads"), (1, 3, "heads")] {
+        let label_encoder = Some(LabelEncoderConfig {
+            language_model: "starter".into(),
+            layers: None,
+            prefixes: 0,
+            attributes,
+            reader: Reader::Prompting(PromptingConfig { blocks: 1, width: 16, heads }),
+        });
+        assert!(error(FinetuneConfig { label_encoder, ..config.clone() }).contains(said));
+    }
     let unseen = r#"[{"name": "red", "seen": false}, {"name": "blue", "seen": false}]"#;
     fs::write(dir.path().join("vocabulary.json"), unseen).unwrap();
     assert!(error(config).contains("a label that is there in some example"));
