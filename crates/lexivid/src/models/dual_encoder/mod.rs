@@ -127,7 +127,7 @@ impl DualEncoder {
                 features.push(FrameFeatures {
                     time: frame.time,
                     embedding: normalised_mean(&of_frame, self.dimension()),
-                    blocks: blocks.as_ref().map(|blocks| blocks.get(i * views)?.copy()).transpose()?,
+                    blocks: blocks.as_ref().map(|blocks| blocks.get(i * views)?.force_contiguous()).transpose()?,
                 });
             }
         }

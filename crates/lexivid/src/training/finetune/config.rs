@@ -1,4 +1,4 @@
-use super::{LossConfig, RegularizationConfig};
+use super::{LossConfig, RegularizationConfig, SyntheticConfig};
 use crate::{
     label_embedding::LabelEncoderConfig,
     models::{AdditionsConfig, HeadsConfig},
@@ -55,6 +55,9 @@ pub struct FinetuneConfig {
     /// How the label encoder learns what the frozen text encoder knows.
     #[serde(default)]
     pub grounding: Option<GroundingConfig>,
+    /// Labels that were proposed by a language model, as soft targets.
+    #[serde(default)]
+    pub synthetic: Option<SyntheticConfig>,
     /// What keeps the open vocabulary.
     #[serde(default)]
     pub regularization: RegularizationConfig,
@@ -146,6 +149,9 @@ impl FinetuneConfig {
         self.labels = dir.join(&self.labels);
         if let Some(grounding) = &mut self.grounding {
             grounding.words = dir.join(&grounding.words);
+        }
+        if let Some(synthetic) = &mut self.synthetic {
+            synthetic.review = dir.join(&synthetic.review);
         }
         if let Some(encoder) = &mut self.label_encoder
             && let Ok(file) = dir.join(&encoder.language_model).canonicalize()

@@ -30,18 +30,36 @@ fn twentieth() -> f64 {
     0.05
 }
 
+/// How much a pair of example and label counts, and for what.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Target {
+    /// As a positive.
+    pub present: f32,
+    /// As a negative.
+    pub absent: f32,
+}
+
+impl From<Truth> for Target {
+    fn from(truth: Truth) -> Self {
+        match truth {
+            Truth::Positive => Self { present: 1.0, absent: 0.0 },
+            Truth::Negative => Self { present: 0.0, absent: 1.0 },
+            Truth::Unknown => Self::default(),
+        }
+    }
+}
+
 /// Keeps logarithms finite.
 const EPS: f64 = 1e-7;
 
-/// `logits`: `[B, L]`, `truths`: as many, row by row; pairs of which nothing is known count for nothing. The sum over labels, the mean
+/// `logits`: `[B, L]`, `targets`: as many, row by row; pairs of which nothing is known count for nothing. The sum over labels, the mean
 /// over the B examples.
-pub fn multi_label(config: LossConfig, logits: &Tensor, truths: &[Truth]) -> Result<Tensor> {
+pub fn multi_label(config: LossConfig, logits: &Tensor, targets: &[Target]) -> Result<Tensor> {
     let (batch, labels) = logits.dims2()?;
-    let of = |truth| {
-        let values: Vec<f32> = truths.iter().map(|t| if *t == truth { 1.0 } else { 0.0 }).collect();
-        Tensor::from_vec(values, (batch, labels), &Device::Cpu)
+    let part = |weight: fn(&Target) -> f32| {
+        Tensor::from_vec(targets.iter().map(weight).collect(), (batch, labels), &Device::Cpu)
     };
-    let (present, absent) = (of(Truth::Positive)?, of(Truth::Negative)?);
+    let (present, absent) = (part(|target| target.present)?, part(|target| target.absent)?);
     let sum = match config {
         LossConfig::Bce => {
             // -log sigmoid(z) = softplus(-z), -log(1 - sigmoid(z)) = softplus(z): finite for any z.
@@ -98,7 +116,8 @@ mod tests {
         let logits = Tensor::from_slice(&LOGITS, (2, 3), &Device::Cpu).unwrap();
         let asymmetric = LossConfig::Asymmetric { gamma_positive: 1.0, gamma_negative: 4.0, margin: 0.05 };
         for config in [LossConfig::Bce, asymmetric] {
-            let got = f64::from(multi_label(config, &logits, &TRUTHS).unwrap().to_scalar::<f32>().unwrap());
+            let got =
+                f64::from(multi_label(config, &logits, &TRUTHS.map(Target::from)).unwrap().to_scalar::<f32>().unwrap());
             assert!((got - by_hand(config)).abs() < 1e-5, "{config:?}: {got} {}", by_hand(config));
         }
     }
@@ -107,7 +126,8 @@ mod tests {
     fn what_is_unknown_has_no_gradient_and_large_logits_stay_finite() {
         let logits = Tensor::from_slice(&[90f32, -90.0, 1.0], (1, 3), &Device::Cpu).unwrap();
         let logits = Var::from_tensor(&logits).unwrap();
-        let loss = multi_label(LossConfig::Bce, &logits, &[Negative, Positive, Unknown]).unwrap();
+        let targets = [Negative, Positive, Unknown].map(Target::from);
+        let loss = multi_label(LossConfig::Bce, &logits, &targets).unwrap();
         assert!((loss.to_scalar::<f32>().unwrap() - 180.0).abs() < 1e-3);
         let gradient = loss.backward().unwrap().get(&logits).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
         assert!((gradient[0] - 1.0).abs() < 1e-6 && (gradient[1] + 1.0).abs() < 1e-6, "{gradient:?}");

@@ -8,20 +8,23 @@ mod features;
 mod grounding;
 mod loss;
 mod regularization;
+mod synthetic;
 #[cfg(test)]
 mod tests;
 
 pub use config::{FinetuneConfig, GroundingConfig};
 pub use features::FeatureCache;
-pub use loss::{LossConfig, multi_label};
+pub use loss::{LossConfig, Target, multi_label};
 pub use regularization::{InterpolationConfig, RegularizationConfig};
+pub use synthetic::SyntheticConfig;
 
 use super::{Gradients, Task, TemporalStart, TrainingError, additions_start};
 use crate::{
     classify::ClassifyError,
-    dataset::{Manifest, Truth, Truths, Vocabulary},
+    dataset::{Example, Manifest, Truth, Truths, Vocabulary},
     eval::{EvaluationOptions, Scores, evaluate, platt},
     features::FrameFeatures,
+    label::Label,
     label_embedding::Calibration,
     models::{Additions, FINETUNED, FinetunedConfig, LabelSide, LabelTexts, Model, ModelError, Precision},
     nn::{Compute, Weights, unit_rows},
@@ -43,6 +46,7 @@ use std::{
     ops::ControlFlow,
     path::Path,
 };
+use synthetic::Synthetic;
 
 /// How far the looking is.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +63,8 @@ struct Split {
     videos: Tensor,
     /// The frames of every example, where there is a temporal branch to look at them.
     windows: Vec<Vec<FrameFeatures>>,
+    /// Which examples of the manifest could be read.
+    examples: Vec<Example>,
     truths: Truths,
 }
 
@@ -74,8 +80,9 @@ pub struct Finetuning<'a> {
     validation: Split,
     vocabulary: Vocabulary,
     texts: LabelTexts,
-    /// The labels that are trained on.
+    /// The labels that are trained on, synthetic ones after those of the vocabulary.
     trained: Vec<u32>,
+    synthetic: Option<Synthetic>,
     grounding: Option<Grounding>,
     /// The last validation, for the card.
     validated: Vec<(String, f64)>,
@@ -111,12 +118,14 @@ impl<'a> Finetuning<'a> {
         let mut done = 0;
         let mut split = |manifest: &Manifest| -> Result<Split, TrainingError> {
             let (all, _) = manifest.truths(&vocabulary)?;
-            let (mut videos, mut windows, mut truths) = (Vec::new(), Vec::new(), Truths::new(all.labels()));
+            let (mut videos, mut windows, mut examples) = (Vec::new(), Vec::new(), Vec::new());
+            let mut truths = Truths::new(all.labels());
             for (index, example) in manifest.examples().iter().enumerate() {
                 match cache.get(manifest, example, &mut || observer(Looking { done, total })) {
                     Ok(frames) => {
                         videos.extend(model.encode_window(&frames.iter().collect::<Vec<_>>())?.0);
                         truths.push(all.row(index));
+                        examples.push(example.clone());
                         if config.temporal.is_some() {
                             windows.push(frames);
                         }
@@ -132,11 +141,11 @@ impl<'a> Finetuning<'a> {
                 return Err(TrainingError::Data { what, expected, got: "none".into() });
             }
             let videos = Tensor::from_vec(videos, (truths.examples(), model.dimension()), &Device::Cpu)?;
-            Ok(Split { videos, windows, truths })
+            Ok(Split { videos, windows, examples, truths })
         };
         let (train, validation) = (split(&train)?, split(&validation)?);
 
-        let trained: Vec<u32> = (0..vocabulary.labels().len())
+        let mut trained: Vec<u32> = (0..vocabulary.labels().len())
             .filter(|&label| vocabulary.seen(label) != Some(false))
             .filter(|&label| train.truths.rows().any(|row| row[label] == Truth::Positive))
             .map(|label| label as u32)
@@ -151,11 +160,16 @@ impl<'a> Finetuning<'a> {
         let first = model.encode_labels(&vocabulary.labels()[..1])?.swap_remove(0);
         let compute = Compute::new(Device::Cpu, Some(config.precision.into())).map_err(ModelError::from)?;
         let label_side = LabelSide::open(config.label_encoder.as_ref(), &compute)?;
-        let mut texts = label_side.read(model, vocabulary.labels())?;
+        let synthetic = config.synthetic.as_ref().map(|config| Synthetic::read(config, &vocabulary, &trained));
+        let synthetic = synthetic.transpose()?;
+        let proposed = synthetic.iter().flat_map(|synthetic| &synthetic.labels);
+        let labels: Vec<Label> = vocabulary.labels().iter().chain(proposed).cloned().collect();
+        let mut texts = label_side.read(model, &labels)?;
 
         let prefix_deviation = label_side.language_model().map(LanguageModel::token_deviation).transpose()?;
         let exact = Compute { precision: Precision::F32, ..compute };
         let calibration = fitted(&train, &texts.plain, &trained)?.unwrap_or(first.calibration);
+        trained.extend(vocabulary.labels().len() as u32..labels.len() as u32);
         let temporal = |branch| -> Result<TemporalStart, ModelError> {
             let towers = model.towers()?;
             Ok(TemporalStart { branch, config: *towers.image_tower().config(), weights: towers.weights()? })
@@ -178,6 +192,7 @@ impl<'a> Finetuning<'a> {
             vocabulary,
             texts,
             trained,
+            synthetic,
             grounding: grounding.transpose()?,
             validated: Vec::new(),
             config,
@@ -217,9 +232,9 @@ impl<'a> Finetuning<'a> {
         Some((0..count).map(|_| if happens(random, dropped) { 0.0 } else { 1.0 / (1.0 - dropped) }).collect())
     }
 
-    /// f_t of all labels, `[L, D]`, L2-normalised, without gradients.
+    /// f_t of the vocabulary's labels, `[L, D]`, L2-normalised, without gradients.
     fn all_labels(&self) -> Result<Tensor, TrainingError> {
-        let all: Vec<u32> = (0..self.texts.len() as u32).collect();
+        let all: Vec<u32> = (0..self.vocabulary.labels().len() as u32).collect();
         let parts = all.chunks(LABELS_AT_ONCE).map(|chosen| {
             let embedded = self.label_side.embed(self.base, &self.additions, &self.texts, chosen, None)?;
             Ok(unit_rows(&embedded.labels)?.detach())
@@ -232,18 +247,14 @@ impl<'a> Finetuning<'a> {
         let chosen = examples(self.config.seed, batch, self.config.batch, self.train.truths.examples());
         let labels = self.labels_of_step(random);
         let disturbance = self.grounding.as_ref().map(|grounding| grounding.disturb(&labels, &self.trained, random));
-        let truths: Vec<Truth> = chosen
-            .iter()
-            .flat_map(|&e| labels.iter().map(move |&l| (e, l)))
-            .map(|(e, l)| self.train.truths.row(e as usize)[l as usize])
-            .collect();
+        let targets: Vec<Target> = chosen.iter().flat_map(|&example| self.targets(example as usize, &labels)).collect();
         let shares = self.shares(chosen.len(), random);
         let (videos, frozen) = self.videos(&self.train, &chosen, shares.as_deref())?;
         let embedded = self.label_side.embed(self.base, &self.additions, &self.texts, &labels, disturbance.as_ref())?;
         let embedded = unit_rows(&embedded.labels)?; // [l, D]
         // Of so many labels that these stand for.
         let share = self.trained.len() as f64 / labels.len() as f64;
-        let mut loss = (multi_label(self.config.loss, &self.logits(&videos, &embedded)?, &truths)? * share)?;
+        let mut loss = (multi_label(self.config.loss, &self.logits(&videos, &embedded)?, &targets)? * share)?;
         let RegularizationConfig { distil_video, distil_label, .. } = self.config.regularization;
         if distil_video > 0.0 {
             loss = (loss + (distance(&videos, &frozen)? * distil_video)?)?;
@@ -257,6 +268,20 @@ impl<'a> Finetuning<'a> {
             loss = (loss + grounding.loss(self.base, &self.label_side, &self.additions, random)?)?;
         }
         Ok(loss)
+    }
+
+    /// What is known of these labels in a training example.
+    fn targets(&self, example: usize, labels: &[u32]) -> Vec<Target> {
+        let row = self.train.truths.row(example);
+        let proposed = match &self.synthetic {
+            Some(synthetic) => synthetic.proposed_for(&self.train.examples[example]),
+            None => Vec::new(),
+        };
+        let target = |&label: &u32| match (row.get(label as usize), &self.synthetic) {
+            (None, Some(synthetic)) => synthetic.target(label as usize - row.len(), row, &proposed),
+            (truth, _) => truth.copied().map(Target::from).unwrap_or_default(),
+        };
+        labels.iter().map(target).collect()
     }
 
     /// The labels of one step.
@@ -389,9 +414,6 @@ impl Task for Finetuning<'_> {
         self.validated = numbers.filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
         if let Some(encoder) = &self.additions.label_encoder {
             self.validated.push(("gate".into(), encoder.gate().to_scalar::<f32>()?.into()));
-        }
-        if let Some(branch) = &self.additions.temporal {
-            self.validated.push(("temporal gate".into(), branch.gate().to_scalar::<f32>()?.into()));
         }
         if let Some(grounding) = &self.grounding {
             let cosine = grounding.cosine(self.base, &self.label_side, &self.additions)?;

@@ -99,6 +99,7 @@ fn world(dir: &Path) -> FinetuneConfig {
         label_encoder: None,
         labels_a_step: None,
         grounding: None,
+        synthetic: None,
         regularization: RegularizationConfig::default(),
         plan: toml::from_str("steps = 60\noptimizer = { rate = 0.03 }").unwrap(),
     }
@@ -217,6 +218,32 @@ fn learns_colours(config: FinetuneConfig, dir: &Path) {
     fs::write(trained.join("config.json"), other).unwrap();
     let error = load(trained.to_str().unwrap(), &Compute::exact().unwrap()).err().unwrap().to_string();
     assert!(error.contains("fingerprint 0123456789abcdef"), "{error}");
+}
+
+/// "crimson" is in no manifest: what is learned of it comes from the review file.
+#[test]
+fn a_kept_proposal_is_learned_from_the_label_that_it_was_made_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let review = dir.path().join("review.csv");
+    let rows = "keep,name,relation,labels,video,start,end,score,nearest,similarity,why,said,endpoint,model\n\
+                true,crimson,paraphrase,red,,,,,,,,,,\n\
+                false,navy,paraphrase,blue,,,,,,,,,,\n";
+    fs::write(&review, rows).unwrap();
+    let model = model();
+    let config = FinetuneConfig { synthetic: Some(SyntheticConfig { review, weight: 1.0 }), ..world(dir.path()) };
+    let mut task = begin(config.clone(), &model, dir.path()).0.unwrap();
+    assert_eq!(task.trained_labels(), 4);
+    let out = dir.path().join("run");
+    let finished = run(&mut task, &config.plan, "c", &out, false, &mut |_| ControlFlow::Continue(())).unwrap();
+    let Finished::Trained(trained) = finished else { panic!("not interrupted") };
+    let saved = load(trained.to_str().unwrap(), &Compute::exact().unwrap()).unwrap();
+    let crimson = saved.encode_labels(&[Label::new("crimson")]).unwrap().swap_remove(0);
+    let all: Vec<u32> = (0..task.validation.truths.examples() as u32).collect();
+    let videos = task.videos(&task.validation, &all, None).unwrap().0.to_vec2::<f32>().unwrap();
+    for (video, truths) in videos.iter().zip(task.validation.truths.rows()) {
+        let s: f32 = crimson.vector.iter().zip(video).map(|(l, v)| l * v).sum();
+        assert_eq!(crimson.calibration.probability(s) > 0.5, truths[0] == Truth::Positive);
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ mod time;
 
 use crate::{
     features::{FrameFeatures, Vit, VitConfig},
-    nn::{Scope, WeightsError, unit_rows},
+    nn::{Linear, Scope, WeightsError, unit_rows},
 };
 use block::Block;
 use candle_core::{D, DType, Result, Tensor};
@@ -35,14 +35,14 @@ pub struct TemporalBranch {
     positions: Tensor,
     time: TimeEmbedding,
     blocks: Vec<Block>,
-    /// g, `[]`.
-    gate: Tensor,
+    /// O, `[D, D]`.
+    output: Linear,
     /// In training.
     drop_path: f32,
 }
 
 impl TemporalBranch {
-    /// Reads `class_embedding`, `position_embedding`, `time_embedding`, `blocks.{i}` and `gate`, for a tower of these sizes.
+    /// Reads `class_embedding`, `position_embedding`, `time_embedding`, `blocks.{i}` and `output`, for a tower of these sizes.
     pub fn load(scope: &Scope, config: &TemporalConfig, tower: &VitConfig) -> std::result::Result<Self, WeightsError> {
         let width = tower.encoder.width;
         let patches = tower.grid() * tower.grid();
@@ -53,7 +53,7 @@ impl TemporalBranch {
             positions: scope.tensor("position_embedding", &[patches, width])?,
             time: TimeEmbedding::load(scope, width)?,
             blocks: blocks.collect::<std::result::Result<_, _>>()?,
-            gate: scope.tensor("gate", &[])?,
+            output: Linear::load_without_bias(&scope.enter("output"), tower.dimension(), tower.dimension())?,
             drop_path: config.drop_path,
         })
     }
@@ -61,11 +61,6 @@ impl TemporalBranch {
     /// K.
     pub fn blocks(&self) -> usize {
         self.blocks.len()
-    }
-
-    /// g.
-    pub fn gate(&self) -> &Tensor {
-        &self.gate
     }
 
     /// How likely a video is embedded without the branch in training.
@@ -76,8 +71,9 @@ impl TemporalBranch {
     /// Windows, each the T >= 1 frames of one video in order of time with the states of the tower's last K blocks, -> f_v `[B, D]`,
     /// L2-normalised:
     ///
-    /// z = normalise(mean_t f(frame_t) + g * normalise(proj(branch CLS))), with the frames' normalised embeddings f(frame_t), so that with g = 0
-    /// this is [`super::frame_mean`] \[ours\].
+    /// z = normalise(mean_t f(frame_t) + O normalise(proj(branch CLS))), with the frames' normalised embeddings f(frame_t). O, the gate, begins at
+    /// 0, so that this begins as [`super::frame_mean`] \[ours: a matrix; a single number g opens the wrong way, since at first the branch says
+    /// little more than the mean does, and videos come apart when that is taken off them\].
     ///
     /// `means`: the frames' mean embeddings, `[B, D]`; `shares`: what the branch's part is multiplied by besides, one a window (drop-path).
     ///
@@ -95,7 +91,7 @@ impl TemporalBranch {
             Some(shares) => seen.broadcast_mul(&Tensor::from_slice(shares, (shares.len(), 1), seen.device())?)?,
             None => seen,
         };
-        unit_rows(&(means + seen.broadcast_mul(&self.gate)?)?)
+        unit_rows(&(means + self.output.forward(&seen)?)?)
     }
 
     /// proj(branch CLS) of every window, `[B, D]`.
@@ -122,7 +118,7 @@ impl TemporalBranch {
     /// The same of windows of T frames each.
     fn see_alike(&self, tower: &Vit, windows: &[&[&FrameFeatures]]) -> Result<Tensor> {
         let (batch, frames) = (windows.len(), windows[0].len());
-        let device = self.gate.device();
+        let device = self.positions.device();
         let states: Vec<&Tensor> = windows
             .iter()
             .flat_map(|window| window.iter())
