@@ -2,12 +2,11 @@ use super::Additions;
 use crate::{
     label::Label,
     label_embedding::{LabelEncoderConfig, Origin},
-    models::{Model, ModelError, store::Store},
+    models::{Model, ModelError, fingerprint, store::Store},
     nn::Compute,
     soft_attributes::{LanguageModel, States},
 };
 use candle_core::{Device, Tensor};
-use std::path::Path;
 
 /// The frozen models that labels go through, besides the base's text encoder.
 pub struct LabelSide {
@@ -51,13 +50,9 @@ impl LabelSide {
     pub fn open(config: Option<&LabelEncoderConfig>, compute: &Compute) -> Result<Self, ModelError> {
         let Some(config) = config.filter(|config| config.reader.reads()) else { return Ok(Self { language: None }) };
         let store = Store::from_env()?;
-        let path = match Path::new(&config.language_model) {
-            path if path.is_file() => path.to_owned(),
-            _ => store.language_model(&config.language_model)?,
-        };
-        let bad = |reason: String| ModelError::BadFile { path: path.clone(), reason };
-        let digest = store.known_digests().sha256_of(&path).map_err(|e| bad(e.to_string()))?;
-        let model = LanguageModel::open(&path, config.layers, compute).map_err(|e| bad(e.to_string()))?;
+        let path = store.language_model(&config.language_model)?;
+        let digest = fingerprint::of_language_model(&path, &store.known_digests())?;
+        let model = LanguageModel::open(&path, config.layers, compute)?;
         Ok(Self { language: Some((model, digest)) })
     }
 
@@ -66,7 +61,7 @@ impl LabelSide {
         self.language.as_ref().map(|(model, _)| model)
     }
 
-    /// SHA-256 of the language model.
+    /// SHA-256 of the language model: of its file, or of its directory's files.
     pub fn digest(&self) -> Option<&str> {
         self.language.as_ref().map(|(_, digest)| digest.as_str())
     }

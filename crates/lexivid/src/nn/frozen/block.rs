@@ -1,4 +1,4 @@
-use super::{Linear, Norm, Rotary};
+use super::{HeadNorms, Linear, Norm, Rotary};
 use crate::nn::Compute;
 use half::bf16;
 use lexivid_kernels::{Activation, Attention, Heads, Isa, Mask, Matrix, Operand, Out, Precision, Values, attention};
@@ -14,6 +14,8 @@ pub struct Block {
     pub qkv: Linear,
     /// How many heads, and how wide.
     pub attention: AttentionSizes,
+    /// Of queries and keys, where there are any.
+    pub head_norms: Option<HeadNorms>,
     /// `[W, H d]`.
     pub out: Linear,
     /// Before the MLP.
@@ -128,10 +130,13 @@ impl Block {
         self.norm1.apply(self.isa, x, narrow);
         let rows = narrow.rows();
         let stacked = rows * self.attention.stacked();
-        // Rotating what was rounded would round it twice.
-        let values = if rotary.is_some() || self.qkv.precision() == Precision::F32 {
+        // Normalising or turning what was rounded would round it twice.
+        let values = if self.head_norms.is_some() || rotary.is_some() || self.qkv.precision() == Precision::F32 {
             qkv.resize(stacked, 0.0);
             self.qkv.apply(narrow, None, Out::Rows(qkv));
+            if let Some(norms) = &self.head_norms {
+                norms.apply(qkv, self.attention);
+            }
             if let Some(rotary) = rotary {
                 let AttentionSizes { heads, kv_heads, .. } = self.attention;
                 rotary.turn(qkv, self.attention.stacked(), heads + kv_heads, length, false);

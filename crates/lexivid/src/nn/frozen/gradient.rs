@@ -11,6 +11,8 @@ use lexivid_kernels::{
 pub struct Kept {
     /// The block's input, `[M, W]`.
     x: Vec<f32>,
+    /// Queries, keys and values before the norms of their heads, where there are any.
+    unnormed: Option<Vec<f32>>,
     /// Queries, keys and values, rotated, `[M, (H + 2 G) d]`.
     qkv: Vec<f32>,
     /// After attention, `[M, W]`.
@@ -29,6 +31,11 @@ impl Block {
         let rows = narrow.rows();
         let mut qkv = vec![0.0; rows * self.attention.stacked()];
         self.qkv.apply(&narrow, None, Out::Rows(&mut qkv));
+        let unnormed = self.head_norms.as_ref().map(|norms| {
+            let unnormed = qkv.clone();
+            norms.apply(&mut qkv, self.attention);
+            unnormed
+        });
         let AttentionSizes { heads, kv_heads, .. } = self.attention;
         if let Some(rotary) = rotary {
             rotary.turn(&mut qkv, self.attention.stacked(), heads + kv_heads, length, false);
@@ -49,7 +56,7 @@ impl Block {
             Mlp::Gated { .. } => gate(self.isa, &hidden, second.weight.width(), &mut wide),
         }
         second.apply(&wide, None, Out::Add(x));
-        Kept { x: input, qkv, middle, hidden }
+        Kept { x: input, unnormed, qkv, middle, hidden }
     }
 
     /// The gradient with respect to the block's input, `[M, W]`, of that with respect to its output, `dy`. Those with respect to
@@ -105,6 +112,9 @@ impl Block {
         if let Some(rotary) = rotary {
             let AttentionSizes { heads, kv_heads, .. } = self.attention;
             rotary.turn(&mut d_qkv, stacked, heads + kv_heads, length, true);
+        }
+        if let (Some(norms), Some(unnormed)) = (&self.head_norms, &kept.unnormed) {
+            norms.gradient(unnormed, &mut d_qkv, self.attention);
         }
         wide.fill(isa, &d_qkv, stacked);
         self.qkv.gradient(&wide, Out::Rows(&mut d_normed)); // [M, W]

@@ -6,6 +6,7 @@
 
 mod block;
 mod gradient;
+mod head_norms;
 mod linear;
 mod norm;
 mod op;
@@ -15,6 +16,7 @@ mod weight_gradients;
 
 pub use block::{AttentionSizes, Block, Mlp};
 pub(super) use gradient::Kept;
+pub use head_norms::HeadNorms;
 pub use linear::Linear;
 pub use norm::Norm;
 pub use rotary::Rotary;

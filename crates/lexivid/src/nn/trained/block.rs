@@ -99,6 +99,7 @@ impl BlockOp {
             norm1: norm(&mut take),
             qkv: linear(&mut take, 3 * width, width),
             attention: frozen::AttentionSizes { heads, kv_heads: heads, head_width: width / heads },
+            head_norms: None,
             out: linear(&mut take, width, width),
             norm2: norm(&mut take),
             mlp: frozen::Mlp::Plain {
