@@ -45,6 +45,17 @@ pub enum LanguageModelError {
         /// How many it has.
         got: usize,
     },
+    /// The template of its chats could not be filled in.
+    #[error("{path}: expected a chat template that takes a question, got: {reason}", path = .path.display())]
+    ChatTemplate {
+        /// The model.
+        path: PathBuf,
+        /// What the template says.
+        reason: String,
+    },
+    /// The user asked to stop.
+    #[error("interrupted")]
+    Interrupted,
     /// Its weights could not be read.
     #[error(transparent)]
     Weights(#[from] WeightsError),

@@ -1,13 +1,13 @@
 use super::{
-    Decoder, LanguageModelError,
-    checkpoint::{self, Checkpoint, Directory, Gguf},
+    Decoder, Generator, LanguageModelError, Limits, Written,
+    checkpoint::{self, ChatFormat, Checkpoint, Directory, Gguf},
 };
 use crate::nn::{Compute, on_every_path};
 use candle_core::{Device, Result, Tensor};
 use lexivid_kernels::Precision;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::{fs, path::PathBuf};
+use std::{fs, ops::ControlFlow, path::PathBuf};
 
 /// What transformers answers: scripts/goldens/llama.py, scripts/goldens/language_models.py.
 #[derive(Deserialize)]
@@ -249,4 +249,120 @@ fn a_gguf_file_says_what_is_wrong_with_it() {
         let message = patched(from, to).expect_err("refused").to_string();
         assert!(message.contains(expected), "{from}: {message}");
     }
+}
+
+/// What transformers says to a question.
+#[derive(Deserialize)]
+struct Spoken {
+    chat: String,
+    prompt: Vec<u32>,
+    greedy: Vec<u32>,
+    end: u32,
+    text: String,
+}
+
+const SYSTEM: &str = "Be brief. ";
+const QUESTION: &str = "Name a dog.";
+
+/// Every family that speaks, from both kinds of files.
+fn every_speaker() -> Vec<(PathBuf, Spoken)> {
+    ["llama", "llama.gguf", "mistral", "qwen2", "qwen2.gguf", "qwen3", "qwen3.gguf"]
+        .into_iter()
+        .map(|name| {
+            let family = name.trim_end_matches(".gguf");
+            let golden = fixture(&format!("fixtures/language_models/{family}/golden.json"));
+            let golden = serde_json::from_str(&fs::read_to_string(golden).expect("golden")).expect("golden");
+            (fixture(&format!("fixtures/language_models/{name}")), golden)
+        })
+        .collect()
+}
+
+fn speaker(path: &std::path::Path) -> Generator {
+    Generator::open(path, &exact()).unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn go_on() -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+#[test]
+fn chat_templates_are_filled_in_as_transformers_does() {
+    for (path, golden) in every_speaker() {
+        let checkpoint = checkpoint::open(&path).unwrap_or_else(|e| panic!("{e}"));
+        let chat = checkpoint.chat().unwrap_or_else(|e| panic!("{e}"));
+        let prompt = chat.prompt(SYSTEM, QUESTION).unwrap_or_else(|e| panic!("{path:?}: {e}"));
+        assert_eq!(prompt, golden.chat, "{path:?}");
+        let encoding = checkpoint.tokenizer().unwrap().encode(prompt, false).expect("tokenizes");
+        assert_eq!(encoding.get_ids(), golden.prompt, "{path:?}");
+    }
+}
+
+#[test]
+fn without_a_template_a_text_is_gone_on_with_and_a_bad_one_is_told() {
+    let mut chat = ChatFormat::default();
+    assert_eq!(chat.prompt("Be brief.", "Name a dog.").unwrap(), "Be brief.\n\nName a dog.\n");
+    chat.template = Some("{{ raise_exception('not to me') }}".into());
+    assert!(chat.prompt("", "").unwrap_err().to_string().contains("not to me"));
+    chat.template = Some("{% for".into());
+    assert!(chat.prompt("", "").is_err());
+}
+
+#[test]
+fn a_directory_s_chat_template_may_stand_in_the_configuration_of_its_tokenizer() {
+    let original = fixture("fixtures/language_models/llama");
+    let dir = tempfile::tempdir().expect("temporary directory");
+    for file in ["config.json", "model.safetensors"] {
+        fs::copy(original.join(file), dir.path().join(file)).expect("copies");
+    }
+    for (template, expected) in [
+        (json!("one"), Some("one")),
+        (json!([{"name": "tool_use", "template": "tools"}, {"name": "default", "template": "two"}]), Some("two")),
+        (Value::Null, None),
+    ] {
+        let config = json!({"chat_template": template, "bos_token": {"content": "<s>"}, "eos_token": "</s>"});
+        fs::write(dir.path().join("tokenizer_config.json"), config.to_string()).expect("writes");
+        let chat = Directory::open(dir.path()).and_then(|directory| directory.chat()).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(chat.template.as_deref(), expected);
+        assert_eq!((chat.begin.as_str(), chat.end.as_str()), ("<s>", "</s>"));
+    }
+}
+
+#[test]
+fn greedy_replies_agree_with_transformers() {
+    for (path, golden) in every_speaker() {
+        let limits = Limits { most: golden.greedy.len(), stop: None };
+        let written = speaker(&path).answer(SYSTEM, QUESTION, limits, &mut go_on).unwrap_or_else(|e| panic!("{e}"));
+        let end = golden.greedy.iter().position(|&token| token == golden.end);
+        assert_eq!(written.tokens, golden.greedy[..end.unwrap_or(golden.greedy.len())], "{path:?}");
+        assert_eq!((written.text, written.cut_off), (golden.text, end.is_none()), "{path:?}");
+    }
+}
+
+#[test]
+fn writing_ends_at_its_limits() {
+    let (path, golden) = every_speaker().swap_remove(0);
+    let speaker = speaker(&path);
+    let answer = |most, stop| speaker.answer(SYSTEM, QUESTION, Limits { most, stop }, &mut go_on).unwrap();
+    assert_eq!(answer(3, None).tokens, golden.greedy[..3]);
+    assert_eq!(answer(0, None), Written { text: String::new(), tokens: Vec::new(), cut_off: true });
+    // "$y" is in the text, a token each.
+    let stopped = answer(24, Some("$y"));
+    assert!(golden.text.starts_with(&format!("{}$y", stopped.text)) && !stopped.cut_off, "{stopped:?}");
+    assert!(stopped.tokens.len() < golden.greedy.len());
+
+    let mut left = 3;
+    let mut stop_soon = || {
+        left -= 1;
+        if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let error = speaker.answer(SYSTEM, QUESTION, Limits { most: 24, stop: None }, &mut stop_soon).unwrap_err();
+    assert!(matches!(error, LanguageModelError::Interrupted) && left == 0, "{error}");
+
+    // 256 tokens are the context, of which the text has some.
+    let long = "?!".repeat(120);
+    let written = speaker.complete(&long, Limits { most: 1000, stop: None }, &mut go_on).unwrap();
+    assert!(written.cut_off);
+    assert_eq!(written.tokens.len(), 256 - 241, "the first token and 240 letters are there");
+    let error = speaker.complete(&"?!".repeat(130), Limits { most: 1, stop: None }, &mut go_on).unwrap_err();
+    assert!(error.to_string().contains("at most 256 tokens, got 261"), "{error}");
 }

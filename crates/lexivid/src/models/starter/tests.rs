@@ -1,13 +1,13 @@
 //! Tests on the installed starter: `lexivid models pull starter` first (`scripts/test` does).
 
-use std::sync::LazyLock;
+use std::{ops::ControlFlow, sync::LazyLock};
 
 use serde::Deserialize;
 
 use super::*;
 use crate::{
     models::store::{FileState, Store},
-    soft_attributes::checkpoint::Checkpoint,
+    soft_attributes::{Generator, Limits, checkpoint::Checkpoint},
 };
 
 static STARTER: LazyLock<Starter> =
@@ -89,6 +89,25 @@ fn language_model_agrees_with_transformers_on_the_same_file() {
         let worst = worst_difference(got, &expected);
         assert!(worst < 1e-4, "{:?}: max abs difference {worst}", golden.texts[text]);
     }
+}
+
+#[test]
+fn language_model_says_what_it_says_in_transformers() {
+    #[derive(Deserialize)]
+    struct Golden {
+        system: String,
+        question: String,
+        tokens: Vec<u32>,
+        text: String,
+    }
+    let golden = include_str!("../../../tests/goldens/smollm2_reply.json");
+    let golden: Golden = serde_json::from_str(golden).expect("golden");
+    let path = Store::from_env().and_then(|store| store.language_model(NAME)).unwrap_or_else(|e| panic!("{e}"));
+    let generator = Generator::open(&path, &Compute::exact().unwrap()).unwrap_or_else(|e| panic!("{e}"));
+    let limits = Limits { most: golden.tokens.len(), stop: None };
+    let control = &mut || ControlFlow::Continue(());
+    let written = generator.answer(&golden.system, &golden.question, limits, control).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!((written.tokens, written.text), (golden.tokens, golden.text));
 }
 
 #[test]

@@ -101,11 +101,11 @@ impl Mlp {
 #[derive(Debug)]
 pub struct Workspace {
     /// Left operands of width W (or H d).
-    narrow: Operand,
+    pub(super) narrow: Operand,
     /// Left operands of width F.
     wide: Operand,
     /// Queries, keys and values `[M, (H + 2 G) d]`; one of the two is used.
-    qkv: Vec<f32>,
+    pub(super) qkv: Vec<f32>,
     qkv_bf16: Vec<bf16>,
 }
 
@@ -126,28 +126,38 @@ impl Block {
         rotary: Option<&Rotary>,
         workspace: &mut Workspace,
     ) {
-        let Workspace { narrow, wide, qkv, qkv_bf16 } = workspace;
+        let Workspace { narrow, qkv, qkv_bf16, .. } = workspace;
         self.norm1.apply(self.isa, x, narrow);
         let rows = narrow.rows();
-        let stacked = rows * self.attention.stacked();
         // Normalising or turning what was rounded would round it twice.
         let values = if self.head_norms.is_some() || rotary.is_some() || self.qkv.precision() == Precision::F32 {
-            qkv.resize(stacked, 0.0);
-            self.qkv.apply(narrow, None, Out::Rows(qkv));
-            if let Some(norms) = &self.head_norms {
-                norms.apply(qkv, self.attention);
-            }
-            if let Some(rotary) = rotary {
-                let AttentionSizes { heads, kv_heads, .. } = self.attention;
-                rotary.turn(qkv, self.attention.stacked(), heads + kv_heads, length, false);
-            }
+            self.project(narrow, length, rotary, qkv);
             Values::F32(qkv)
         } else {
-            qkv_bf16.resize(stacked, bf16::ZERO);
+            qkv_bf16.resize(rows * self.attention.stacked(), bf16::ZERO);
             self.qkv.apply(narrow, None, Out::Bf16(qkv_bf16));
             Values::Bf16(qkv_bf16)
         };
         self.attend(values, rows / length, length, mask, narrow); // [M, H d]
+        self.finish(x, workspace);
+    }
+
+    /// Queries, keys and values of normalised rows, those of queries and keys normalised and turned: `[M, (H + 2 G) d]`.
+    pub(super) fn project(&self, normed: &Operand, length: usize, rotary: Option<&Rotary>, qkv: &mut Vec<f32>) {
+        let AttentionSizes { heads, kv_heads, .. } = self.attention;
+        qkv.resize(normed.rows() * self.attention.stacked(), 0.0);
+        self.qkv.apply(normed, None, Out::Rows(qkv));
+        if let Some(norms) = &self.head_norms {
+            norms.apply(qkv, self.attention);
+        }
+        if let Some(rotary) = rotary {
+            rotary.turn(qkv, self.attention.stacked(), heads + kv_heads, length, false);
+        }
+    }
+
+    /// What follows attention, whose mixed values are in `workspace.narrow`.
+    pub(super) fn finish(&self, x: &mut [f32], workspace: &mut Workspace) {
+        let Workspace { narrow, wide, .. } = workspace;
         self.out.apply(narrow, None, Out::Add(x));
 
         self.norm2.apply(self.isa, x, narrow);

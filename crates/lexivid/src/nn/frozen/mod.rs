@@ -5,6 +5,7 @@
 //! `nn::trained` packs anew for every step (`weight_gradients`).
 
 mod block;
+mod cache;
 mod gradient;
 mod head_norms;
 mod linear;
@@ -15,6 +16,7 @@ mod stack;
 mod weight_gradients;
 
 pub use block::{AttentionSizes, Block, Mlp};
+pub use cache::Cache;
 pub(super) use gradient::Kept;
 pub use head_norms::HeadNorms;
 pub use linear::Linear;

@@ -1,7 +1,7 @@
 //! A directory in Hugging Face's layout.
 
 use super::{
-    Checkpoint, DecoderConfig, Family, Pairs,
+    ChatFormat, Checkpoint, DecoderConfig, Family, Pairs,
     config::{Llama3Scaling, frequencies},
 };
 use crate::{
@@ -75,6 +75,27 @@ impl Directory {
         let config = parse(&json, &file)?.check(&file)?;
         let compute = Compute::exact().map_err(candle_core::Error::wrap)?;
         Ok(Self { path: path.to_owned(), config, weights: Weights::open(path, &compute)? })
+    }
+}
+
+impl Directory {
+    /// The text of a file; `None` if it is not there.
+    fn read(&self, file: &str) -> Result<Option<String>, LanguageModelError> {
+        let path = self.path.join(file);
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(text)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(LanguageModelError::Io { path, source }),
+        }
+    }
+
+    fn json(&self, file: &str) -> Result<Option<Value>, LanguageModelError> {
+        let bad = |e: serde_json::Error| LanguageModelError::BadFile {
+            path: self.path.join(file),
+            expected: "JSON".into(),
+            got: e.to_string(),
+        };
+        self.read(file)?.map(|text| serde_json::from_str(&text).map_err(bad)).transpose()
     }
 }
 
@@ -174,5 +195,32 @@ impl Checkpoint for Directory {
         tokenizer.with_truncation(None).map_err(bad)?;
         tokenizer.with_padding(None);
         Ok(tokenizer)
+    }
+
+    fn chat(&self) -> Result<ChatFormat, LanguageModelError> {
+        let generation = self.json("generation_config.json")?.unwrap_or_default();
+        let config = self.json("config.json")?.unwrap_or_default();
+        let tokenizer = self.json("tokenizer_config.json")?.unwrap_or_default();
+        // One id, or several.
+        let ids = |value: &Value| -> Vec<u32> {
+            let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+            values.iter().filter_map(|id| id.as_u64()?.try_into().ok()).collect()
+        };
+        let ends = [&generation, &config].map(|file| ids(&file["eos_token_id"]));
+        // A text, or an object with one.
+        let token = |name: &str| {
+            let value = &tokenizer[name];
+            value.as_str().or(value["content"].as_str()).unwrap_or_default().to_owned()
+        };
+        // One template, or several with names; from transformers 5 on in a file of its own.
+        let templates = &tokenizer["chat_template"];
+        let named = templates.as_array().and_then(|all| all.iter().find(|template| template["name"] == "default"));
+        let template = templates.as_str().or(named.and_then(|named| named["template"].as_str()));
+        Ok(ChatFormat {
+            template: self.read("chat_template.jinja")?.or(template.map(str::to_owned)),
+            begin: token("bos_token"),
+            end: token("eos_token"),
+            ends: ends.into_iter().find(|ids| !ids.is_empty()).unwrap_or_default(),
+        })
     }
 }

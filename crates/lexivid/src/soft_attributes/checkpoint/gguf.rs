@@ -1,7 +1,7 @@
 //! A GGUF file: hyper-parameters, tokenizer and weights of a language model in one file
 //! (github.com/ggml-org/ggml, docs/gguf.md).
 
-use super::{Checkpoint, DecoderConfig, Family, Pairs, config::frequencies};
+use super::{ChatFormat, Checkpoint, DecoderConfig, Family, Pairs, config::frequencies};
 use crate::soft_attributes::LanguageModelError;
 use candle_core::{Device, quantized::gguf_file};
 use serde_json::{Value, json};
@@ -322,5 +322,20 @@ impl Checkpoint for Gguf {
         };
         let json = serde_json::to_vec(&json).map_err(|e| bad(e.to_string()))?;
         Tokenizer::from_bytes(json).map_err(|e| bad(e.to_string()))
+    }
+
+    fn chat(&self) -> Result<ChatFormat, LanguageModelError> {
+        let metadata = self.metadata();
+        let id = |name: &str| metadata.count(&format!("tokenizer.ggml.{name}_token_id"));
+        let tokens = metadata.texts("tokenizer.ggml.tokens")?;
+        let name = |id: Option<usize>| id.and_then(|id| tokens.get(id)).cloned().unwrap_or_default();
+        // Of the text, of the turn, of the message.
+        let ends = [id("eos")?, id("eot")?, id("eom")?];
+        Ok(ChatFormat {
+            template: metadata.text("tokenizer.chat_template")?.map(str::to_owned),
+            begin: name(id("bos")?),
+            end: name(id("eos")?),
+            ends: ends.into_iter().flatten().filter_map(|id| id.try_into().ok()).collect(),
+        })
     }
 }

@@ -1,9 +1,11 @@
 //! The files of a language model: one GGUF file, or a directory in Hugging Face's layout.
 
+mod chat;
 mod config;
 mod directory;
 mod gguf;
 
+pub use chat::ChatFormat;
 pub use config::{DecoderConfig, Family, Pairs};
 pub use directory::Directory;
 pub use gguf::Gguf;
@@ -30,6 +32,9 @@ pub trait Checkpoint {
     /// The tokenizer. Where the model was trained with a token before every text, it is among the special tokens that
     /// the tokenizer adds.
     fn tokenizer(&self) -> Result<Tokenizer, LanguageModelError>;
+
+    /// How it is spoken to.
+    fn chat(&self) -> Result<ChatFormat, LanguageModelError>;
 }
 
 /// Opens a GGUF file or a directory with `config.json`, `tokenizer.json` and safetensors. The family is what the files say it is.

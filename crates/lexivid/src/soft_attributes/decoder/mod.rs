@@ -136,6 +136,47 @@ impl Decoder {
     }
 }
 
+/// A text that a decoder reads piece by piece.
+pub(super) struct Reading<'a> {
+    decoder: &'a Decoder,
+    stack: &'a frozen::Stack,
+    cache: frozen::Cache,
+    /// Tokens read.
+    length: usize,
+}
+
+impl Decoder {
+    /// Begins to read a text.
+    ///
+    /// # Errors
+    /// When the decoder is not on the CPU.
+    pub(super) fn begin(&self) -> Result<Reading<'_>> {
+        match &self.blocks {
+            Blocks::Frozen(stack) => Ok(Reading { decoder: self, stack, cache: stack.cache(), length: 0 }),
+            Blocks::Tensors(_) => bail!("reading piece by piece: expected a decoder on the CPU"),
+        }
+    }
+}
+
+impl Reading<'_> {
+    /// Reads further tokens, T of them; their states after the last block, `[T, E]`.
+    ///
+    /// # Errors
+    /// When the text becomes longer than the context, or a token is not in the vocabulary.
+    pub fn read(&mut self, tokens: &[u32]) -> Result<Vec<f32>> {
+        let DecoderConfig { context, frequencies, .. } = &self.decoder.config;
+        let length = self.length + tokens.len();
+        if length > *context {
+            bail!("expected at most {context} tokens, got {length}");
+        }
+        let tokens = Tensor::new(tokens, self.decoder.device())?.unsqueeze(0)?;
+        let mut x = self.decoder.embed(&tokens)?.flatten_all()?.to_vec1()?; // [T, E]
+        self.stack.extend(&mut x, &mut self.cache, &Rotary::new(self.length..length, frequencies));
+        self.length = length;
+        Ok(x)
+    }
+}
+
 /// One block, packed.
 fn frozen_block(weights: BlockWeights, config: &DecoderConfig, compute: &Compute) -> frozen::Block {
     let &DecoderConfig { width, heads, kv_heads, head_width, mlp_width, rms_epsilon: eps, .. } = config;
