@@ -152,12 +152,12 @@ FAMILIES = {
         torch.float32,
         None,
     ),
-    # Biases on queries, keys and values; the output head is the token embedding; stored in bf16.
+    # Biases on queries, keys and values; the output head is the token embedding; stored in bf16; room for long questions.
     "qwen2": (
         qwen_tokenizer(),
         lambda n: Qwen2Config(
             vocab_size=n + 3, hidden_size=24, num_attention_heads=3, num_key_value_heads=1, tie_word_embeddings=True,
-            rope_parameters=plain(1000000.0), **COMMON,
+            rope_parameters=plain(1000000.0), **COMMON | {"max_position_embeddings": 4096},
         ),
         torch.bfloat16,
         (gguf.MODEL_ARCH.QWEN2, "qwen2"),

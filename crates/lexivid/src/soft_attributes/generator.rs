@@ -24,12 +24,19 @@ pub struct Generator {
 }
 
 /// When writing ends, besides at the model's own end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub struct Limits<'a> {
     /// Tokens.
     pub most: usize,
-    /// A text at which it ends; it is no part of what was written.
-    pub stop: Option<&'a str>,
+    /// What was written so far -> how many bytes of it count, if it is enough.
+    pub enough: &'a dyn Fn(&str) -> Option<usize>,
+}
+
+impl Limits<'_> {
+    /// So many tokens.
+    pub fn tokens(most: usize) -> Self {
+        Self { most, enough: &|_| None }
+    }
 }
 
 /// What was written.
@@ -121,11 +128,9 @@ impl Generator {
                 return Ok(Written { text: self.decode(&tokens)?, tokens, cut_off: false });
             }
             tokens.push(next);
-            if let Some(stop) = limits.stop {
-                let text = self.decode(&tokens)?;
-                if let Some(at) = text.find(stop) {
-                    return Ok(Written { text: text[..at].into(), tokens, cut_off: false });
-                }
+            let text = self.decode(&tokens)?;
+            if let Some(length) = (limits.enough)(&text) {
+                return Ok(Written { text: text[..length].into(), tokens, cut_off: false });
             }
             if tokens.len() < room {
                 states = reading.read(&[next])?; // [1, E]

@@ -330,7 +330,7 @@ fn a_directory_s_chat_template_may_stand_in_the_configuration_of_its_tokenizer()
 #[test]
 fn greedy_replies_agree_with_transformers() {
     for (path, golden) in every_speaker() {
-        let limits = Limits { most: golden.greedy.len(), stop: None };
+        let limits = Limits::tokens(golden.greedy.len());
         let written = speaker(&path).answer(SYSTEM, QUESTION, limits, &mut go_on).unwrap_or_else(|e| panic!("{e}"));
         let end = golden.greedy.iter().position(|&token| token == golden.end);
         assert_eq!(written.tokens, golden.greedy[..end.unwrap_or(golden.greedy.len())], "{path:?}");
@@ -342,11 +342,11 @@ fn greedy_replies_agree_with_transformers() {
 fn writing_ends_at_its_limits() {
     let (path, golden) = every_speaker().swap_remove(0);
     let speaker = speaker(&path);
-    let answer = |most, stop| speaker.answer(SYSTEM, QUESTION, Limits { most, stop }, &mut go_on).unwrap();
-    assert_eq!(answer(3, None).tokens, golden.greedy[..3]);
-    assert_eq!(answer(0, None), Written { text: String::new(), tokens: Vec::new(), cut_off: true });
+    let answer = |limits| speaker.answer(SYSTEM, QUESTION, limits, &mut go_on).unwrap();
+    assert_eq!(answer(Limits::tokens(3)).tokens, golden.greedy[..3]);
+    assert_eq!(answer(Limits::tokens(0)), Written { text: String::new(), tokens: Vec::new(), cut_off: true });
     // "$y" is in the text, a token each.
-    let stopped = answer(24, Some("$y"));
+    let stopped = answer(Limits { most: 24, enough: &|text| text.find("$y") });
     assert!(golden.text.starts_with(&format!("{}$y", stopped.text)) && !stopped.cut_off, "{stopped:?}");
     assert!(stopped.tokens.len() < golden.greedy.len());
 
@@ -355,14 +355,14 @@ fn writing_ends_at_its_limits() {
         left -= 1;
         if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let error = speaker.answer(SYSTEM, QUESTION, Limits { most: 24, stop: None }, &mut stop_soon).unwrap_err();
+    let error = speaker.answer(SYSTEM, QUESTION, Limits::tokens(24), &mut stop_soon).unwrap_err();
     assert!(matches!(error, LanguageModelError::Interrupted) && left == 0, "{error}");
 
     // 256 tokens are the context, of which the text has some.
     let long = "?!".repeat(120);
-    let written = speaker.complete(&long, Limits { most: 1000, stop: None }, &mut go_on).unwrap();
+    let written = speaker.complete(&long, Limits::tokens(1000), &mut go_on).unwrap();
     assert!(written.cut_off);
     assert_eq!(written.tokens.len(), 256 - 241, "the first token and 240 letters are there");
-    let error = speaker.complete(&"?!".repeat(130), Limits { most: 1, stop: None }, &mut go_on).unwrap_err();
+    let error = speaker.complete(&"?!".repeat(130), Limits::tokens(1), &mut go_on).unwrap_err();
     assert!(error.to_string().contains("at most 256 tokens, got 261"), "{error}");
 }

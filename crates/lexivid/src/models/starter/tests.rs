@@ -104,7 +104,7 @@ fn language_model_says_what_it_says_in_transformers() {
     let golden: Golden = serde_json::from_str(golden).expect("golden");
     let path = Store::from_env().and_then(|store| store.language_model(NAME)).unwrap_or_else(|e| panic!("{e}"));
     let generator = Generator::open(&path, &Compute::exact().unwrap()).unwrap_or_else(|e| panic!("{e}"));
-    let limits = Limits { most: golden.tokens.len(), stop: None };
+    let limits = Limits::tokens(golden.tokens.len());
     let control = &mut || ControlFlow::Continue(());
     let written = generator.answer(&golden.system, &golden.question, limits, control).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!((written.tokens, written.text), (golden.tokens, golden.text));
