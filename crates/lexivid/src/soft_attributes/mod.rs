@@ -8,6 +8,7 @@ mod generator;
 mod language_model;
 pub mod phrase;
 mod prompting_transformer;
+mod text_attributes;
 
 pub use attributes::{Reader, SoftAttributes, Widths};
 pub use decoder::Decoder;
@@ -16,6 +17,7 @@ pub use generator::{Generator, Limits, Written};
 pub(crate) use language_model::deviation;
 pub use language_model::{LanguageModel, States};
 pub use prompting_transformer::{PromptingConfig, PromptingTransformer};
+pub use text_attributes::TextAttributes;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 use super::LabelSide;
 use crate::{
-    label_embedding::{LabelEncoder, LabelEncoderConfig},
+    label_embedding::{LabelEncoder, LabelEncoderConfig, Prompts},
     models::{Model, ModelError},
     nn::{Residual, ResidualConfig, Scope},
 };
@@ -13,6 +13,9 @@ pub struct AdditionsConfig {
     /// Which embeddings have a residual head.
     #[serde(default)]
     pub heads: HeadsConfig,
+    /// How the text encoder embeds a label by itself.
+    #[serde(default, skip_serializing_if = "Prompts::are_own")]
+    pub prompts: Prompts,
     /// The label encoder, if there is one: labels are embedded by the plain prompt otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label_encoder: Option<LabelEncoderConfig>,

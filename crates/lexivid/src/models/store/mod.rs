@@ -123,6 +123,12 @@ impl Store {
         self.home.join("features")
     }
 
+    /// The file in which attributes that a language model wrote are kept between runs: `path` is the language model's, `sha256` its digest.
+    pub fn text_attributes(&self, path: &Path, sha256: &str) -> PathBuf {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        self.home.join("attributes").join(format!("{name}-{}.jsonl", &sha256[..8]))
+    }
+
     /// What is known of the contents of large files without reading them.
     pub(crate) fn known_digests(&self) -> KnownDigests {
         KnownDigests::new(self.home.join("digests.json"))

@@ -42,13 +42,24 @@ use std::{
     path::Path,
 };
 
-/// How far the looking is.
+/// How far the preparations are.
 #[derive(Debug, Clone, Copy)]
-pub struct Looking {
-    /// Examples looked at.
+pub struct Preparing {
+    /// What is done.
+    pub what: Preparation,
+    /// Examples or labels that are done.
     pub done: usize,
-    /// Examples in all.
+    /// Examples or labels in all.
     pub total: usize,
+}
+
+/// What is done before the first step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preparation {
+    /// The frozen model looks at examples.
+    Examples,
+    /// A language model writes attributes of labels.
+    Attributes,
 }
 
 /// What is known of one split, and what the frozen model sees of it.
@@ -88,7 +99,7 @@ impl<'a> Finetuning<'a> {
         model: &'a dyn Model,
         cache: &Path,
         failed: &mut dyn FnMut(&VideoError),
-        observer: &mut dyn FnMut(Looking) -> ControlFlow<()>,
+        observer: &mut dyn FnMut(Preparing) -> ControlFlow<()>,
     ) -> Result<Self, TrainingError> {
         config.check()?;
         let vocabulary = Vocabulary::read(&config.labels)?;
@@ -101,7 +112,9 @@ impl<'a> Finetuning<'a> {
             let (all, _) = manifest.truths(&vocabulary)?;
             let (mut videos, mut truths) = (Vec::new(), Truths::new(all.labels()));
             for (index, example) in manifest.examples().iter().enumerate() {
-                match cache.get(manifest, example, &mut || observer(Looking { done, total })) {
+                match cache
+                    .get(manifest, example, &mut || observer(Preparing { what: Preparation::Examples, done, total }))
+                {
                     Ok(frames) => {
                         videos.extend(model.encode_window(&frames.iter().collect::<Vec<_>>())?.0);
                         truths.push(all.row(index));
@@ -135,7 +148,11 @@ impl<'a> Finetuning<'a> {
         }
         let first = model.encode_labels(&vocabulary.labels()[..1])?.swap_remove(0);
         let compute = Compute::new(Device::Cpu, Some(config.precision.into())).map_err(ModelError::from)?;
-        let label_side = LabelSide::open(config.label_encoder.as_ref(), &compute)?;
+        let label_side = LabelSide::open(&config.additions(), &compute)?;
+        let total = vocabulary.labels().len();
+        label_side.write_attributes(vocabulary.labels(), &mut |done| {
+            observer(Preparing { what: Preparation::Attributes, done, total })
+        })?;
         let mut texts = label_side.read(model, vocabulary.labels())?;
 
         let prefix_deviation = label_side.language_model().map(LanguageModel::token_deviation).transpose()?;
@@ -367,6 +384,7 @@ impl Task for Finetuning<'_> {
             base: self.config.model.clone(),
             base_fingerprint: self.base.about().fingerprint.clone(),
             language_model_sha256: self.label_side.digest().map(str::to_owned),
+            attributes_sha256: self.label_side.digest_of_writer().map(str::to_owned),
             additions: self.config.additions(),
         };
         write("config.json", serde_json::to_string_pretty(&config).expect("plain fields"))?;

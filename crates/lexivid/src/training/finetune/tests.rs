@@ -3,7 +3,7 @@ use crate::{
     features::FrameFeatures,
     frames::{FramePixels, Preprocessing},
     label::Label,
-    label_embedding::{LabelEmbedding, LabelEncoderConfig},
+    label_embedding::{LabelEmbedding, LabelEncoderConfig, Prompts},
     models::{About, DualEncoder, HeadsConfig, load},
     nn::ResidualConfig,
     soft_attributes::{PromptingConfig, Reader},
@@ -95,6 +95,7 @@ fn world(dir: &Path) -> FinetuneConfig {
         accumulate: 2,
         loss: LossConfig::Bce,
         heads: HeadsConfig { video: head, label: head },
+        prompts: Prompts::default(),
         label_encoder: None,
         labels_a_step: None,
         grounding: None,
@@ -123,6 +124,12 @@ fn probability_logits(task: &Finetuning, split: &Split) -> Vec<Vec<f32>> {
 fn colours_are_learned_by_heads_and_the_checkpoint_classifies_as_trained() {
     let dir = tempfile::tempdir().unwrap();
     learns_colours(world(dir.path()), dir.path());
+}
+
+#[test]
+fn colours_are_learned_from_the_template_ensemble_and_the_checkpoint_classifies_as_trained() {
+    let dir = tempfile::tempdir().unwrap();
+    learns_colours(FinetuneConfig { prompts: Prompts::Ensemble, ..world(dir.path()) }, dir.path());
 }
 
 #[test]
@@ -155,12 +162,15 @@ fn learns_colours(config: FinetuneConfig, dir: &Path) {
     let mut task = task.unwrap();
     assert_eq!((failed, task.trained_labels()), (1, 3), "one video is missing; azure is never trained on");
 
-    let labels = model.encode_labels(&task.vocabulary.labels()[..]).unwrap();
+    let labels = match config.prompts.are_own() {
+        true => model.encode_labels(&task.vocabulary.labels()[..]).unwrap().into_iter().map(|l| l.vector).collect(),
+        false => task.texts.plain.to_vec2::<f32>().unwrap(),
+    };
     let before = probability_logits(&task, &task.train);
     let videos = task.train.videos.to_vec2::<f32>().unwrap();
     for (logits, video) in before.iter().zip(&videos) {
         for (logit, label) in logits.iter().zip(&labels) {
-            let s: f32 = label.vector.iter().zip(video).map(|(l, v)| l * v).sum();
+            let s: f32 = label.iter().zip(video).map(|(l, v)| l * v).sum();
             let number = |x: &Tensor| x.to_scalar::<f32>().unwrap();
             let expected = number(&task.additions.log_scale).exp() * s + number(&task.additions.bias);
             assert!((logit - expected).abs() < 1e-3);
