@@ -13,8 +13,8 @@ import gguf
 import numpy as np
 import torch
 from pseudo_random import pseudo_random
-from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaModel
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaModel, PreTrainedTokenizerFast
 
 GOLDENS = Path(__file__).parents[2] / "crates/lexivid/tests/goldens"
 TEXTS = [
@@ -25,6 +25,8 @@ TEXTS = [
     "東京タワー",
     "<|im_start|>user",
 ]
+SYSTEM = "Reply with a plain list: one short name a line."
+QUESTION = "List 5 things that are seen in a kitchen."
 
 
 def tokenizer(tokens: list[str], merges: list[str], control: list[str]) -> Tokenizer:
@@ -33,6 +35,7 @@ def tokenizer(tokens: list[str], merges: list[str], control: list[str]) -> Token
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     )
+    tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in control])
     return tokenizer
 
@@ -124,7 +127,8 @@ def smollm2(path: Path) -> None:
         reader.fields[f"tokenizer.ggml.{k}"].contents() for k in ("tokens", "merges", "token_type")
     )
     bpe = tokenizer(tokens, merges, [t for t, kind in zip(tokens, types) if kind == 3])
-    model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32).model.eval()
+    whole = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32).eval()
+    model = whole.model
     ids = [bpe.encode(text, add_special_tokens=False).ids for text in TEXTS]
     golden = {"texts": TEXTS, "tokens": ids, "mean8": [], "last24": []}
     for row in ids[:3]:
@@ -132,6 +136,22 @@ def smollm2(path: Path) -> None:
         golden["mean8"].append(rounded(states[8].mean(0)))
         golden["last24"].append(rounded(states[24][-1]))
     (GOLDENS / "smollm2.json").write_text(json.dumps(golden))
+
+    chat = PreTrainedTokenizerFast(tokenizer_object=bpe)
+    chat.chat_template = reader.fields["tokenizer.chat_template"].contents()
+    messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": QUESTION}]
+    row = chat.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+    prompt = list(row)
+    while len(row) < len(prompt) + 60 and (len(row) == len(prompt) or row[-1] != bpe.token_to_id("<|im_end|>")):
+        with torch.no_grad():
+            logits = whole(torch.tensor([row]), use_cache=False).logits[0, -1]
+        first, second = logits.topk(2).values
+        assert first - second > 1e-2, "too close for a test"
+        row.append(int(logits.argmax()))
+    assert row[-1] == bpe.token_to_id("<|im_end|>")
+    reply = row[len(prompt) : -1]
+    golden = {"system": SYSTEM, "question": QUESTION, "prompt": prompt, "tokens": reply, "text": chat.decode(reply)}
+    (GOLDENS / "smollm2_reply.json").write_text(json.dumps(golden))
 
 
 torch.set_num_threads(1)

@@ -299,14 +299,19 @@ pub struct Expand {
 
     /// A server with OpenAI's API, such as http://localhost:8080/v1; its key is taken from $LEXIVID_LLM_KEY
     #[arg(long, env = "LEXIVID_LLM_ENDPOINT", value_name = "URL", value_parser = http_url)]
-    pub endpoint: String,
+    pub endpoint: Option<String>,
+
+    /// A language model on this machine, before any endpoint: a GGUF file, a directory in Hugging Face's layout, or an
+    /// installed model that brings one; the starter's, if there is no endpoint either
+    #[arg(long, value_name = "NAME|FILE")]
+    pub language_model: Option<String>,
 
     /// The server's model; if not given, the only one that it names
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", requires = "endpoint", conflicts_with = "language_model")]
     pub llm: Option<String>,
 
-    /// Also send frames of the videos, to a model that takes pictures
-    #[arg(long, requires = "manifest")]
+    /// Also send frames of the videos, to a server's model that takes pictures
+    #[arg(long, requires_all = ["manifest", "endpoint"], conflicts_with = "language_model")]
     pub send_frames: bool,
 
     /// Labels that are asked for at once

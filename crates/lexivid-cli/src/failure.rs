@@ -2,8 +2,8 @@
 
 use crate::progress::Progress;
 use lexivid::{
-    Error, classify::ClassifyError, expansion::ProposerError, label_embedding::DatabaseError, training::TrainingError,
-    video::VideoError,
+    Error, classify::ClassifyError, expansion::ProposerError, label_embedding::DatabaseError, models::ModelError,
+    soft_attributes::LanguageModelError, training::TrainingError, video::VideoError,
 };
 use lexivid_stage::StageError;
 use std::process::ExitCode;
@@ -37,6 +37,7 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         Some(
             Error::Classify(ClassifyError::Interrupted)
                 | Error::Training(TrainingError::Classify(ClassifyError::Interrupted))
+                | Error::Training(TrainingError::Model(ModelError::LanguageModel(LanguageModelError::Interrupted)))
                 | Error::Proposer(ProposerError::Interrupted)
         )
     ) || matches!(stage, Some(StageError::Interrupted));

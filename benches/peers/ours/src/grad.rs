@@ -24,7 +24,9 @@ const PREFIX: usize = 16;
 pub fn run(timing: &Timing) -> anyhow::Result<()> {
     let compute = timing.compute()?;
     let stack = Stack::new((0..LAYERS).map(|_| block(&compute)).collect::<anyhow::Result<_>>()?, compute.precision);
-    let rotary = Arc::new(Rotary::new(TOKENS, ATTENTION.head_width, 100_000.0));
+    let pairs = ATTENTION.head_width / 2;
+    let frequencies: Vec<f32> = (0..pairs).map(|i| 100_000f32.powf(-(i as f32) / pairs as f32)).collect();
+    let rotary = Arc::new(Rotary::new(0..TOKENS, &frequencies));
     let prefix = Var::randn(0f32, 1.0, (1, PREFIX, WIDTH), &Device::Cpu)?;
     let body = Tensor::randn(0f32, 1.0, (BATCH, TOKENS - PREFIX, WIDTH), &Device::Cpu)?;
     let loss = |prefix: &Tensor| -> anyhow::Result<Tensor> {
@@ -61,6 +63,7 @@ fn block(compute: &Compute) -> anyhow::Result<Block> {
             norm: norm(),
             qkv: linear(ATTENTION.stacked(), WIDTH)?,
             sizes: ATTENTION,
+            head_norms: None,
             out: linear(WIDTH, ATTENTION.heads * ATTENTION.head_width)?,
         },
         mlp: MlpSublayer { isa: compute.isa, norm: norm(), mlp },

@@ -7,7 +7,7 @@ use lexivid::{
     models::{self, Compute, ModelError, store::Store},
     training::{
         TrainingError,
-        finetune::{FinetuneConfig, Finetuning},
+        finetune::{FinetuneConfig, Finetuning, Preparation},
         read_config,
     },
 };
@@ -27,17 +27,20 @@ pub fn run(args: &args::Train, progress: &Progress) -> anyhow::Result<ExitCode> 
     let features = Store::from_env().map_err(Error::from)?.features();
     std::fs::create_dir_all(&features)
         .map_err(|source| Error::from(TrainingError::Io { path: features.clone(), source }))?;
-    let bar = progress.bar(0, "examples");
-    bar.set_message("looking");
+    let bar = progress.bar(0, "done");
     let plan = config.plan.clone();
     let task = Finetuning::new(
         config,
         model.as_ref(),
         &features,
         &mut |error| failure::tell(error, progress),
-        &mut |looking| {
-            bar.set_length(looking.total as u64);
-            bar.set_position(looking.done as u64);
+        &mut |preparing| {
+            bar.set_message(match preparing.what {
+                Preparation::Examples => "looking",
+                Preparation::Attributes => "writing attributes",
+            });
+            bar.set_length(preparing.total as u64);
+            bar.set_position(preparing.done as u64);
             interrupt::control_flow()
         },
     );

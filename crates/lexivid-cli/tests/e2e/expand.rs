@@ -281,3 +281,44 @@ fn a_server_that_refuses_or_is_not_there_ends_the_run_with_a_hint() {
     assert_eq!(wrong.code, Some(2));
     assert!(wrong.stderr.contains("begins with http://"), "{}", wrong.stderr);
 }
+
+/// A language model of random weights; see scripts/goldens/language_models.py.
+const TINY_LANGUAGE_MODEL: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../lexivid/tests/fixtures/language_models/qwen2.gguf");
+
+#[test]
+fn a_language_model_on_this_machine_is_asked_without_a_server() {
+    let media = Media::new();
+    let output = media.path("review.csv");
+    let args = ["labels", "expand", "-l", "dog", "--language-model", TINY_LANGUAGE_MODEL, "-o", &output, "--json"];
+    // An endpoint of the environment comes after it.
+    let ran = run(at_home(&media, args).env("LEXIVID_LLM_ENDPOINT", "http://localhost:1/v1"));
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let said: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((&said["asked"], &said["failed"]), (&json!(4), &json!([])), "{said}");
+    let text = std::fs::read_to_string(&output).unwrap();
+    let origin = format!(",local,{TINY_LANGUAGE_MODEL}");
+    assert!(text.lines().skip(1).count() >= 4 && text.lines().skip(1).all(|row| row.ends_with(&origin)), "{text}");
+    // What is in the file is not asked again.
+    let again = run(&mut at_home(&media, args)).json();
+    assert_eq!((&again["asked"], &again["asked_before"]), (&json!(0), &json!(4)), "{again}");
+}
+
+#[test]
+fn without_endpoint_and_language_model_the_starter_is_wanted() {
+    let media = Media::new();
+    let output = media.path("review.csv");
+    let ran = run(&mut at_home(&media, ["labels", "expand", "-l", "dog", "-o", &output]));
+    assert_eq!(ran.code, Some(1));
+    let expected = "model \"starter\" is not installed\nhint: `lexivid models pull starter` fetches it";
+    assert!(ran.stderr.contains(expected), "{}", ran.stderr);
+
+    let clip = concat!(env!("CARGO_MANIFEST_DIR"), "/../lexivid/tests/fixtures/clip_gelu");
+    let ran = run(&mut at_home(&media, ["labels", "expand", "-l", "dog", "--language-model", clip, "-o", &output]));
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("expected model_type llama, mistral, qwen2 or qwen3, got \"clip\""), "{}", ran.stderr);
+
+    let frames = ["--manifest", "m.jsonl", "--send-frames", "--language-model", TINY_LANGUAGE_MODEL];
+    let ran = run(at_home(&media, ["labels", "expand", "-l", "dog", "-o", &output]).args(frames));
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+}

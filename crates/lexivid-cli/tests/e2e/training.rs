@@ -1,6 +1,6 @@
 //! From nothing to a model that classifies, on Stage's small size: render, pretrain, measure, finetune, resume, classify.
 
-use crate::util::{Media, lexivid, run, stage_assets};
+use crate::util::{Media, lexivid, run, stage_assets, tiny_model};
 use std::{fs, path::Path, process::Command};
 
 fn nano_clip() -> String {
@@ -111,6 +111,66 @@ fn the_whole_path_on_small() {
 /// A Llama of random weights; see scripts/goldens/llama.py.
 fn tiny_language_model() -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../lexivid/tests/goldens/llama_tiny.gguf").display().to_string()
+}
+
+#[test]
+fn attributes_are_written_once_and_the_trained_model_goes_on_with_them() {
+    let media = Media::new();
+    let picture = |name: &str, colour| image::RgbImage::from_pixel(16, 16, image::Rgb(colour)).save(media.path(name));
+    let mut manifest = String::new();
+    for split in ["train", "val"] {
+        for (label, colour) in [("red", [220, 30, 40]), ("blue", [30, 40, 210])] {
+            let name = format!("{split}-{label}.png");
+            picture(&name, colour).unwrap();
+            let line = serde_json::json!({"video": name, "positives": [label], "negatives": "*", "split": split});
+            manifest += &format!("{line}\n");
+        }
+    }
+    fs::write(media.path("manifest.jsonl"), manifest).unwrap();
+    fs::write(media.path("labels.csv"), "name\nred\nblue\n").unwrap();
+    let language_model =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../lexivid/tests/fixtures/language_models/qwen2.gguf");
+    let config = media.path("train.toml");
+    let text = format!(
+        "seed = 1\nmodel = {:?}\nmanifest = \"manifest.jsonl\"\nlabels = \"labels.csv\"\nframes = 1\nbatch = 2\n\
+         loss = {{ kind = \"bce\" }}\nheads = {{ label = {{ hidden = 8 }} }}\n\
+         prompts = {{ kind = \"attributes\", language_model = {language_model:?} }}\n\
+         [plan]\nsteps = 3\noptimizer = {{ rate = 0.01 }}\n",
+        tiny_model()
+    );
+    fs::write(&config, text).unwrap();
+    let (out, again) = (media.path("run"), media.path("again"));
+    let trained = run(&mut in_home(&media, &["train", "--config", &config, "-o", &out]));
+    assert_eq!(trained.code, Some(0), "{}", trained.stderr);
+    let files: Vec<_> = fs::read_dir(media.path("home/attributes")).unwrap().map(|file| file.unwrap()).collect();
+    assert_eq!(files.len(), 1);
+    assert!(files[0].file_name().to_string_lossy().starts_with("qwen2-"), "{files:?}");
+    let written = || fs::read_to_string(files[0].path()).unwrap();
+    assert_eq!(written().lines().count(), 2);
+    assert!(written().starts_with("{\"label\":\"red\",\"attributes\":["), "{}", written());
+    let before = written();
+    assert_eq!(run(&mut in_home(&media, &["train", "--config", &config, "-o", &again])).code, Some(0));
+    assert_eq!(written(), before, "they are not written again");
+
+    // The trained model has the same for new labels, too.
+    let checkpoint = Path::new(&out).join("model");
+    let model = checkpoint.display().to_string();
+    let video = media.path("val-red.png");
+    let classify = ["classify", &video, "-l", "red, blue, green", "--model", &model, "--window", "whole", "--json"];
+    let classified = run(&mut in_home(&media, &classify)).json();
+    assert_eq!(classified[0]["labels"].as_array().unwrap().len(), 3);
+    assert_eq!(written().lines().count(), 3);
+
+    // It wants the language model that it was trained with.
+    let path = checkpoint.join("config.json");
+    let mut saved: serde_json::Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    assert_eq!(saved["prompts"]["kind"], "attributes");
+    assert_eq!(saved["attributes_sha256"].as_str().unwrap().len(), 64);
+    saved["attributes_sha256"] = "0".repeat(64).into();
+    fs::write(&path, saved.to_string()).unwrap();
+    let refused = run(&mut in_home(&media, &classify));
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("language model: expected the SHA-256 0000"), "{}", refused.stderr);
 }
 
 fn first_video(dir: &Path) -> String {

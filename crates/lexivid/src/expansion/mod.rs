@@ -9,6 +9,7 @@
 //! see in the video; the [`ReviewFile`] keeps everything that was said, with its origin, for a person to decide. docs/LABELS.md
 //! describes the file. Nothing is used unread: training takes a review file, never a proposer.
 
+mod local;
 mod openai;
 mod proposer;
 mod reply;
@@ -16,6 +17,7 @@ mod review;
 mod sieve;
 mod subject;
 
+pub use local::LocalModel;
 pub use openai::OpenAiServer;
 pub use proposer::{Proposer, ProposerError, Reply, Request};
 pub use reply::names;

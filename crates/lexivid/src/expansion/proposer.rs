@@ -1,3 +1,4 @@
+use crate::soft_attributes::LanguageModelError;
 use std::ops::ControlFlow;
 
 /// What a proposer is asked.
@@ -68,6 +69,9 @@ pub enum ProposerError {
         /// The models that it names.
         found: Vec<String>,
     },
+    /// The language model on this machine cannot be asked.
+    #[error(transparent)]
+    Local(#[from] LanguageModelError),
     /// The user asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -92,7 +96,7 @@ impl ProposerError {
                 Some("the endpoint is what comes before /chat/completions, mostly ending in /v1".into())
             }
             ProposerError::WhichModel { .. } => Some("name it with --llm".into()),
-            ProposerError::Failed { .. } | ProposerError::Interrupted => None,
+            ProposerError::Failed { .. } | ProposerError::Local(_) | ProposerError::Interrupted => None,
         }
     }
 }

@@ -36,7 +36,7 @@ pub struct Proposal {
     pub why: String,
     /// The name as the proposer said it.
     pub said: String,
-    /// The proposer's address.
+    /// The proposer's address; `local`: on this machine.
     pub endpoint: String,
     /// The proposer's model.
     pub model: String,

@@ -9,7 +9,7 @@ mod prompt;
 pub use entry::Entry;
 pub use error::LabelError;
 pub use list::{LabelList, tidy_name};
-pub use prompt::prompts;
+pub use prompt::{described, ensemble, prompts};
 
 /// Whether a label names a thing or something that happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]

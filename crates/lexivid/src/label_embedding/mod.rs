@@ -4,6 +4,7 @@ mod calibration;
 mod database;
 pub mod kernel_regression;
 mod label_encoder;
+mod prompts;
 mod text_transformer;
 mod tokenizer;
 
@@ -12,6 +13,7 @@ pub use database::{
     Added, DatabaseError, Embedded, EmbeddedWith, LabelDatabase, Renamed, StoredLabel, VocabularySummary,
 };
 pub use label_encoder::{LabelEncoder, LabelEncoderConfig, SpecialTokens};
+pub use prompts::Prompts;
 pub use text_transformer::{TextConfig, TextOutput, TextPooling, TextTransformer};
 pub use tokenizer::{Tokenizer, TokenizerError, Tokens};
 

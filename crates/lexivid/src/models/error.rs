@@ -1,4 +1,4 @@
-use crate::{label_embedding::TokenizerError, nn::WeightsError};
+use crate::{label_embedding::TokenizerError, nn::WeightsError, soft_attributes::LanguageModelError};
 use std::path::PathBuf;
 
 /// Why a model could not be fetched, loaded or run.
@@ -30,7 +30,9 @@ pub enum ModelError {
         name: String,
     },
     /// The model brings no language model.
-    #[error("expected a GGUF file, or an installed model that has one, got {name:?}")]
+    #[error(
+        "expected a language model, a GGUF file or a directory in Hugging Face's layout, or an installed model that brings one, got {name:?}"
+    )]
     NoLanguageModel {
         /// The name as given.
         name: String,
@@ -88,6 +90,9 @@ pub enum ModelError {
     /// The weights could not be read.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// The language model could not be read.
+    #[error(transparent)]
+    LanguageModel(#[from] LanguageModelError),
     /// A text could not be tokenized.
     #[error("tokenizer: {0}")]
     Tokenizer(#[from] TokenizerError),

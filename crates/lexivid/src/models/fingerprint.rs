@@ -14,6 +14,18 @@ const CONFIGURATION: [&str; 5] =
 /// The whole of the weights is hashed, since a finetuned model differs from its origin in nothing else: about half a
 /// second a gigabyte with the CPU's SHA instructions, so that `digests` remembers it.
 pub(super) fn of(dir: &Path, digests: &KnownDigests) -> Result<String, ModelError> {
+    Ok(sha256_of_directory(dir, digests)?[..16].into())
+}
+
+/// SHA-256 of a language model, 64 hexadecimal digits: that of its GGUF file, or over its directory as in [`of`].
+pub(super) fn of_language_model(path: &Path, digests: &KnownDigests) -> Result<String, ModelError> {
+    match path.is_dir() {
+        true => sha256_of_directory(path, digests),
+        false => digests.sha256_of(path).map_err(|source| ModelError::Io { path: path.to_owned(), source }),
+    }
+}
+
+fn sha256_of_directory(dir: &Path, digests: &KnownDigests) -> Result<String, ModelError> {
     let (_, weights) = weight_files(dir)?;
     let configuration = CONFIGURATION.map(|file| dir.join(file)).into_iter().filter(|path| path.is_file());
     let mut all = Sha256::new();
@@ -22,5 +34,5 @@ pub(super) fn of(dir: &Path, digests: &KnownDigests) -> Result<String, ModelErro
         let digest = digests.sha256_of(&path).map_err(|e| ModelError::BadFile { path, reason: e.to_string() })?;
         all.update(format!("{name} {digest}\n"));
     }
-    Ok(format!("{:x}", all.finalize())[..16].into())
+    Ok(format!("{:x}", all.finalize()))
 }

@@ -27,6 +27,7 @@ pub use residual::{Residual, ResidualConfig};
 pub use sublayer::{AttentionSublayer, MlpSublayer};
 #[cfg(test)]
 pub(crate) use transformer::EncoderBlock;
+pub(crate) use transformer::causal_mask;
 pub use transformer::{Encoder, EncoderConfig, SelfMask};
 pub use weights::{Scope, Start, Weights, WeightsError};
 pub(crate) use weights::{shard_names, weight_files};

@@ -140,7 +140,7 @@ fn load_frozen(scope: &Scope, config: &EncoderConfig) -> std::result::Result<fro
 }
 
 /// `[S, S]`: 0 where the key is not after the query, minus infinity where it is.
-pub(super) fn causal_mask(length: usize, device: &Device) -> Result<Tensor> {
+pub(crate) fn causal_mask(length: usize, device: &Device) -> Result<Tensor> {
     let mask: Vec<f32> = (0..length)
         .flat_map(|query| (0..length).map(move |key| if key > query { f32::NEG_INFINITY } else { 0.0 }))
         .collect();

@@ -1,4 +1,4 @@
-use super::{gguf::Gguf, llama::Llama};
+use super::{Decoder, LanguageModelError, checkpoint};
 use crate::{
     label::{Kind, Label},
     nn::Compute,
@@ -9,7 +9,7 @@ use tokenizers::Tokenizer;
 
 /// A frozen language model with its tokenizer: label -> H(l).
 pub struct LanguageModel {
-    llama: Llama,
+    decoder: Decoder,
     tokenizer: Tokenizer,
     layers: usize,
 }
@@ -25,26 +25,29 @@ pub struct States {
     pub lengths: Vec<usize>,
 }
 
-/// Longer label texts are cut.
+/// Longer label texts are cut. No sliding window (Mistral, some of Qwen) is as short as that and the prefixes: within it attention is the same.
 const MAX_TOKENS: usize = 128;
 
 impl LanguageModel {
-    /// Reads tokenizer and weights of the GGUF file `path`, and of its blocks the first `layers`; all of them if that is `None`.
+    /// Reads tokenizer and weights of the GGUF file or the directory in Hugging Face's layout `path`, and of its blocks the first
+    /// `layers`; all of them if that is `None`.
     ///
     /// # Errors
-    /// When it is no such file, of another architecture, or has fewer blocks.
-    pub fn open(path: &Path, layers: Option<usize>, compute: &Compute) -> Result<Self> {
-        let mut gguf = Gguf::open(path)?;
-        let layers = match layers {
-            Some(layers) => layers,
-            None => super::llama::LlamaConfig::from_gguf(&gguf)?.layers,
-        };
-        Ok(Self { tokenizer: gguf.tokenizer()?, llama: Llama::from_gguf(&mut gguf, layers, compute)?, layers })
+    /// When it is neither, of a family that is not known here, or has fewer blocks.
+    pub fn open(
+        path: &Path,
+        layers: Option<usize>,
+        compute: &Compute,
+    ) -> std::result::Result<Self, LanguageModelError> {
+        let checkpoint = checkpoint::open(path)?;
+        let decoder = Decoder::load(checkpoint.as_ref(), layers, compute)?;
+        let layers = layers.unwrap_or(decoder.config().layers);
+        Ok(Self { tokenizer: checkpoint.tokenizer()?, decoder, layers })
     }
 
     /// E.
     pub fn width(&self) -> usize {
-        self.llama.config().width
+        self.decoder.config().width
     }
 
     /// Blocks that run.
@@ -54,12 +57,12 @@ impl LanguageModel {
 
     /// Standard deviation of the token embeddings' numbers: the size that prefixes begin with.
     pub fn token_deviation(&self) -> Result<f32> {
-        deviation(&self.llama.embeddings().flatten_all()?)
+        deviation(&self.decoder.embeddings().flatten_all()?)
     }
 
-    /// The tokens that a label is put to the language model as.
+    /// The tokens that a label is put to the language model as, after what the model has before every text.
     pub fn tokens(&self, label: &Label) -> Result<Vec<u32>> {
-        let encoding = self.tokenizer.encode(sentence(label), false).map_err(candle_core::Error::wrap)?;
+        let encoding = self.tokenizer.encode(sentence(label), true).map_err(candle_core::Error::wrap)?;
         Ok(encoding.get_ids().iter().copied().take(MAX_TOKENS).collect())
     }
 
@@ -72,8 +75,8 @@ impl LanguageModel {
             .iter()
             .flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(0, longest - row.len())))
             .collect();
-        let tokens = Tensor::from_vec(padded, (rows.len(), longest), self.llama.device())?;
-        let embedded = self.llama.embed(&tokens)?; // E(l): [B, longest, E]
+        let tokens = Tensor::from_vec(padded, (rows.len(), longest), self.decoder.device())?;
+        let embedded = self.decoder.embed(&tokens)?; // E(l): [B, longest, E]
         let (embedded, m) = match prefixes {
             Some(prefixes) => {
                 let (m, width) = prefixes.dims2()?;
@@ -82,7 +85,7 @@ impl LanguageModel {
             }
             None => (embedded, 0),
         };
-        let last = self.llama.last_state(&embedded)?;
+        let last = self.decoder.last_state(&embedded)?;
         let square = last.sqr()?.mean_keepdim(2)?;
         let lengths: Vec<usize> = rows.iter().map(|row| m + row.len()).collect();
         let n = m + longest;
@@ -92,7 +95,7 @@ impl LanguageModel {
             .collect();
         Ok(States {
             values: last.broadcast_div(&(square + 1e-6)?.sqrt()?)?,
-            mask: Tensor::from_vec(mask, (rows.len(), 1, 1, n), self.llama.device())?,
+            mask: Tensor::from_vec(mask, (rows.len(), 1, 1, n), self.decoder.device())?,
             lengths,
         })
     }

@@ -1,16 +1,23 @@
 //! Label text -> states of a frozen language model, H(l) -> soft attributes, A(l).
 
 mod attributes;
-pub mod gguf;
+pub mod checkpoint;
+mod decoder;
+mod error;
+mod generator;
 mod language_model;
-pub mod llama;
 pub mod phrase;
 mod prompting_transformer;
+mod text_attributes;
 
 pub use attributes::{Reader, SoftAttributes, Widths};
+pub use decoder::Decoder;
+pub use error::LanguageModelError;
+pub use generator::{Generator, Limits, Written};
 pub(crate) use language_model::deviation;
 pub use language_model::{LanguageModel, States};
 pub use prompting_transformer::{PromptingConfig, PromptingTransformer};
+pub use text_attributes::TextAttributes;
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 use tokenizers::Tokenizer;
 
-use super::{gguf::Gguf, llama::Llama};
+use super::{Decoder, LanguageModelError, checkpoint::Checkpoint};
 use crate::nn::{Compute, unit_rows};
 
 /// States in the middle say what the words are; late states at the end say what the phrase is about.
@@ -15,14 +15,18 @@ const MAX_TOKENS: usize = 256;
 /// Phrase -> the mean over its tokens of the states after block 8, and the last token's state after block 24; each
 /// L2-normalised.
 pub struct PhraseEncoder {
-    llama: Llama,
+    decoder: Decoder,
     tokenizer: Tokenizer,
 }
 
 impl PhraseEncoder {
     /// Reads tokenizer and weights, dequantised.
-    pub fn from_gguf(gguf: &mut Gguf, compute: &Compute) -> Result<Self> {
-        Ok(Self { tokenizer: gguf.tokenizer()?, llama: Llama::from_gguf(gguf, LAST_LAYER, compute)? })
+    ///
+    /// # Errors
+    /// When the model has fewer than 24 blocks, or a file of it is not as it should be.
+    pub fn load(checkpoint: &dyn Checkpoint, compute: &Compute) -> std::result::Result<Self, LanguageModelError> {
+        let decoder = Decoder::load(checkpoint, Some(LAST_LAYER), compute)?;
+        Ok(Self { tokenizer: checkpoint.tokenizer()?, decoder })
     }
 
     /// B non-empty phrases -> `[B, 2 E]`. The result for a phrase does not depend on the others.
@@ -46,8 +50,8 @@ impl PhraseEncoder {
             .iter()
             .flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(0, longest - row.len())))
             .collect();
-        let tokens = Tensor::from_vec(padded, (rows.len(), longest), self.llama.device())?;
-        let states = self.llama.hidden_states(&self.llama.embed(&tokens)?)?;
+        let tokens = Tensor::from_vec(padded, (rows.len(), longest), self.decoder.device())?;
+        let states = self.decoder.hidden_states(&self.decoder.embed(&tokens)?)?;
         let features = rows
             .iter()
             .enumerate()

@@ -13,9 +13,14 @@ use lexivid::{
     Error,
     classify::{ClassifyError, Look, LookOptions},
     dataset::{Example, Manifest, Media},
-    expansion::{OpenAiServer, Proposal, Proposer, Relation, ReviewFile, Sieve, SieveOptions, Subject, Verdict, names},
+    expansion::{
+        LocalModel, OpenAiServer, Proposal, Proposer, Relation, ReviewFile, Sieve, SieveOptions, Subject, Verdict,
+        names,
+    },
     frames::{self, Sampling, Windowing},
     label::LabelList,
+    models::{self, Compute, ModelError, starter, store::Store},
+    soft_attributes::Generator,
     video::DecodeOptions,
 };
 use serde::Serialize;
@@ -71,7 +76,7 @@ pub fn run(args: &args::Expand, progress: &Progress) -> anyhow::Result<ExitCode>
         Expanded { path: args.output.display().to_string(), asked_before: all - tasks.len(), ..Expanded::default() };
 
     if !tasks.is_empty() {
-        let server = OpenAiServer::new(&args.endpoint, args.llm.as_deref(), args.timeout).map_err(Error::from)?;
+        let proposer = proposer(args, progress)?;
         let model = load_model(&args.model, progress)?;
         let vocabulary = encode_labels(model.as_ref(), list.clone(), false, progress)?;
         let options = SieveOptions { same_from: args.same_from, least_score: args.least_score };
@@ -88,7 +93,7 @@ pub fn run(args: &args::Expand, progress: &Progress) -> anyhow::Result<ExitCode>
         bar.set_message("asking");
         for task in &tasks {
             let mut ask = || -> Result<Vec<Proposal>, Error> {
-                // The video first: a server is not asked about one that cannot be read.
+                // The video first: nobody is asked about one that cannot be read.
                 let seen = match (task.example, &manifest) {
                     (Some(example), Some(manifest)) => {
                         Some(examples::look_at(manifest, model.as_ref(), example, &look)?)
@@ -102,11 +107,11 @@ pub fn run(args: &args::Expand, progress: &Progress) -> anyhow::Result<ExitCode>
                     _ => Vec::new(),
                 };
                 let request = task.subject.request(args.number.into(), sent);
-                let reply = server.ask(&request, &mut interrupt::control_flow)?;
+                let reply = proposer.ask(&request, &mut interrupt::control_flow)?;
                 tracing::debug!("{}\n{}", request.question, reply.text);
                 let said = names(&reply, args.number.into());
                 let verdicts = sieve.sift(&said, seen.as_ref())?;
-                Ok(task.proposals(&said, verdicts, &vocabulary.labels()[..], server.origin()))
+                Ok(task.proposals(&said, verdicts, &vocabulary.labels()[..], proposer.origin()))
             };
             match ask() {
                 Ok(proposals) => {
@@ -141,6 +146,23 @@ pub fn run(args: &args::Expand, progress: &Progress) -> anyhow::Result<ExitCode>
         )
     })?;
     Ok(if expanded.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The language model that was named, or the server, or the starter's language model.
+fn proposer(args: &args::Expand, progress: &Progress) -> anyhow::Result<Box<dyn Proposer>> {
+    if let (None, Some(endpoint)) = (&args.language_model, &args.endpoint) {
+        let server = OpenAiServer::new(endpoint, args.llm.as_deref(), args.timeout).map_err(Error::from)?;
+        return Ok(Box::new(server));
+    }
+    let name = args.language_model.as_deref().unwrap_or(starter::NAME);
+    let path = Store::from_env().and_then(|store| store.language_model(name)).map_err(Error::from)?;
+    let compute = Compute::new(models::device("cpu").map_err(Error::from)?, args.model.precision);
+    let compute = compute.map_err(|e| Error::from(ModelError::from(e)))?;
+    let spinner = progress.spinner();
+    spinner.set_message(format!("loading {name}"));
+    let generator = Generator::open(&path, &compute).map_err(|e| Error::from(ModelError::from(e)));
+    spinner.finish_and_clear();
+    Ok(Box::new(LocalModel::new(name, generator?)))
 }
 
 /// Without a manifest, every label and relation; with one, every example. An example without positives can only be asked about by

@@ -245,7 +245,7 @@ impl Model for DualEncoder {
 }
 
 /// The mean of normalised vectors `[D]`, normalised again.
-fn normalised_mean(vectors: &[Vec<f32>], dimension: usize) -> Vec<f32> {
+pub(super) fn normalised_mean(vectors: &[Vec<f32>], dimension: usize) -> Vec<f32> {
     let mut sum = vec![0.0; dimension];
     for vector in vectors {
         sum.iter_mut().zip(vector).for_each(|(s, x)| *s += x);

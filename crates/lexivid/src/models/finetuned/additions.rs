@@ -1,7 +1,7 @@
 use super::LabelSide;
 use crate::{
     features::FrameFeatures,
-    label_embedding::{LabelEncoder, LabelEncoderConfig},
+    label_embedding::{LabelEncoder, LabelEncoderConfig, Prompts},
     models::{Model, ModelError, Precision},
     nn::{Residual, ResidualConfig, Scope},
     video_embedding::{TemporalBranch, TemporalConfig},
@@ -18,6 +18,9 @@ pub struct AdditionsConfig {
     /// The temporal branch, if there is one: windows are embedded as the base does otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temporal: Option<TemporalConfig>,
+    /// How the text encoder embeds a label by itself.
+    #[serde(default, skip_serializing_if = "Prompts::are_own")]
+    pub prompts: Prompts,
     /// The label encoder, if there is one: labels are embedded by the plain prompt otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label_encoder: Option<LabelEncoderConfig>,

@@ -36,6 +36,9 @@ pub struct FinetunedConfig {
     /// SHA-256 of the language model, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language_model_sha256: Option<String>,
+    /// SHA-256 of the language model that writes attributes, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attributes_sha256: Option<String>,
     /// What was trained.
     #[serde(flatten)]
     pub additions: AdditionsConfig,
@@ -63,11 +66,16 @@ impl Finetuned {
             let (base, expected) = (&config.base, &config.base_fingerprint);
             return Err(bad(format!("base {base:?}: expected the model with the fingerprint {expected}, got {got}")));
         }
-        let label_side = LabelSide::open(config.additions.label_encoder.as_ref(), compute)?;
-        if let (Some(expected), Some(got)) = (&config.language_model_sha256, label_side.digest())
-            && expected != got
-        {
-            return Err(bad(format!("language model: expected the SHA-256 {expected}, got {got}")));
+        let label_side = LabelSide::open(&config.additions, compute)?;
+        for (expected, got) in [
+            (&config.language_model_sha256, label_side.digest()),
+            (&config.attributes_sha256, label_side.digest_of_writer()),
+        ] {
+            if let (Some(expected), Some(got)) = (expected, got)
+                && expected != got
+            {
+                return Err(bad(format!("language model: expected the SHA-256 {expected}, got {got}")));
+            }
         }
         // Small layers: nothing is gained by rounding them.
         let exact = Compute { precision: super::Precision::F32, ..compute.clone() };
@@ -135,7 +143,8 @@ impl Model for Finetuned {
     }
 
     fn label_batch(&self) -> usize {
-        self.base.label_batch()
+        // Whoever waits wants to be told of every few.
+        if self.label_side.writes() { 4 } else { self.base.label_batch() }
     }
 }
 

@@ -25,11 +25,11 @@ fn untrained(reader: Reader, prefixes: usize) -> Untrained {
     let base = crate::models::load(TINY, &compute).unwrap();
     let encoder =
         LabelEncoderConfig { language_model: LANGUAGE_MODEL.into(), layers: Some(2), prefixes, attributes: 3, reader };
-    let side = LabelSide::open(Some(&encoder), &compute).unwrap();
+    let config = AdditionsConfig { label_encoder: Some(encoder), ..AdditionsConfig::default() };
+    let side = LabelSide::open(&config, &compute).unwrap();
     let deviation = side.language_model().map_or(0.0, |model| LanguageModel::token_deviation(model).unwrap());
     let start = additions_start(1, Calibration { scale: 10.0, bias: -2.0 }, deviation, None);
     let weights = Weights::start(start, &compute);
-    let config = AdditionsConfig { label_encoder: Some(encoder), ..AdditionsConfig::default() };
     let additions = Additions::load(&weights.root(), base.as_ref(), &side, &config).unwrap();
     let texts = side.read(base.as_ref(), &["dog", "riding a bike", "thin cat"].map(Label::new)).unwrap();
     let variables = weights.variables();

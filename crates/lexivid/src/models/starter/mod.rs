@@ -32,7 +32,7 @@ use crate::{
     label::{Kind, Label},
     label_embedding::{Calibration, LabelEmbedding, Origin, kernel_regression::KernelRegression},
     nn::{Compute, l2_normalised, unit_rows},
-    soft_attributes::{gguf::Gguf, phrase::PhraseEncoder},
+    soft_attributes::{checkpoint::Gguf, phrase::PhraseEncoder},
     video_embedding::{VideoEmbedding, frame_mean},
 };
 
@@ -180,8 +180,8 @@ impl Starter {
         let encoder = match &mut *encoder {
             Some(encoder) => encoder,
             none => {
-                let mut gguf = Gguf::open(&self.dir.join(LANGUAGE_MODEL))?;
-                none.insert(PhraseEncoder::from_gguf(&mut gguf, &self.compute)?)
+                let gguf = Gguf::open(&self.dir.join(LANGUAGE_MODEL))?;
+                none.insert(PhraseEncoder::load(&gguf, &self.compute)?)
             }
         };
         Ok(encoder.encode(phrases)?)

@@ -1,11 +1,14 @@
 //! Tests on the installed starter: `lexivid models pull starter` first (`scripts/test` does).
 
-use std::sync::LazyLock;
+use std::{ops::ControlFlow, sync::LazyLock};
 
 use serde::Deserialize;
 
 use super::*;
-use crate::models::store::{FileState, Store};
+use crate::{
+    models::store::{FileState, Store},
+    soft_attributes::{Generator, Limits, checkpoint::Checkpoint},
+};
 
 static STARTER: LazyLock<Starter> =
     LazyLock::new(|| load(&directory(), &Compute::exact().unwrap()).unwrap_or_else(|e| panic!("{e}")));
@@ -72,13 +75,13 @@ fn language_model_agrees_with_transformers_on_the_same_file() {
         last24: Vec<Vec<f32>>,
     }
     let golden: Golden = serde_json::from_str(include_str!("../../../tests/goldens/smollm2.json")).expect("golden");
-    let mut gguf = Gguf::open(&directory().join(LANGUAGE_MODEL)).expect("opens");
+    let gguf = Gguf::open(&directory().join(LANGUAGE_MODEL)).expect("opens");
     let tokenizer = gguf.tokenizer().expect("has a tokenizer");
     for (text, expected) in golden.texts.iter().zip(&golden.tokens) {
         assert_eq!(tokenizer.encode(text.as_str(), false).expect("tokenizes").get_ids(), expected, "{text:?}");
     }
     // In one batch, so the shorter texts are padded.
-    let encoder = PhraseEncoder::from_gguf(&mut gguf, &Compute::exact().unwrap()).expect("loads");
+    let encoder = PhraseEncoder::load(&gguf, &Compute::exact().unwrap()).expect("loads");
     let got = encoder.encode(&golden.texts[..3]).and_then(|x| x.to_vec2::<f32>()).expect("encodes");
     for (text, got) in got.iter().enumerate() {
         let expected: Vec<f32> =
@@ -86,6 +89,25 @@ fn language_model_agrees_with_transformers_on_the_same_file() {
         let worst = worst_difference(got, &expected);
         assert!(worst < 1e-4, "{:?}: max abs difference {worst}", golden.texts[text]);
     }
+}
+
+#[test]
+fn language_model_says_what_it_says_in_transformers() {
+    #[derive(Deserialize)]
+    struct Golden {
+        system: String,
+        question: String,
+        tokens: Vec<u32>,
+        text: String,
+    }
+    let golden = include_str!("../../../tests/goldens/smollm2_reply.json");
+    let golden: Golden = serde_json::from_str(golden).expect("golden");
+    let path = Store::from_env().and_then(|store| store.language_model(NAME)).unwrap_or_else(|e| panic!("{e}"));
+    let generator = Generator::open(&path, &Compute::exact().unwrap()).unwrap_or_else(|e| panic!("{e}"));
+    let limits = Limits::tokens(golden.tokens.len());
+    let control = &mut || ControlFlow::Continue(());
+    let written = generator.answer(&golden.system, &golden.question, limits, control).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!((written.tokens, written.text), (golden.tokens, golden.text));
 }
 
 #[test]

@@ -12,7 +12,9 @@ use std::{
 };
 
 /// Without these a model cannot be loaded; the weights come besides.
-const REQUIRED: [&str; 3] = ["config.json", "preprocessor_config.json", "tokenizer.json"];
+pub(super) const NEEDED: [&str; 3] = ["config.json", "preprocessor_config.json", "tokenizer.json"];
+/// The same of a language model.
+pub(super) const NEEDED_OF_LANGUAGE: [&str; 2] = ["config.json", "tokenizer.json"];
 /// These are fetched where there are any.
 const OPTIONAL: [&str; 4] = ["tokenizer_config.json", "lexivid.json", "MODEL.md", "README.md"];
 const WEIGHTS: &str = "model.safetensors";
@@ -98,9 +100,9 @@ fn references(dir: &Path, prefix: &str) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// The first file that a snapshot lacks to be loaded.
-pub(super) fn missing_file(snapshot: &Path) -> Option<String> {
-    if let Some(file) = REQUIRED.iter().find(|file| !snapshot.join(file).is_file()) {
+/// The first file that a snapshot lacks to be loaded, of `needed` and the weights.
+pub(super) fn missing_file(snapshot: &Path, needed: &[&str]) -> Option<String> {
+    if let Some(file) = needed.iter().find(|file| !snapshot.join(file).is_file()) {
         return Some((*file).into());
     }
     match weight_files(snapshot) {
@@ -139,7 +141,7 @@ pub(super) fn pull(store: &Store, id: &HubId, progress: &dyn Fn(Progress)) -> Re
             )));
         }
     };
-    if let Some(file) = REQUIRED.iter().find(|file| !has(file)) {
+    if let Some(file) = NEEDED.iter().find(|file| !has(file)) {
         return Err(failed(format!("expected {file}, found none")));
     }
 
@@ -150,7 +152,7 @@ pub(super) fn pull(store: &Store, id: &HubId, progress: &dyn Fn(Progress)) -> Re
             None => download(&api, &repo, store, id, file, progress),
         }
     };
-    for file in REQUIRED.into_iter().chain(OPTIONAL.into_iter().filter(|file| has(file))) {
+    for file in NEEDED.into_iter().chain(OPTIONAL.into_iter().filter(|file| has(file))) {
         fetch(file)?;
     }
     let path = fetch(weights)?;

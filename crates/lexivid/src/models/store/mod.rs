@@ -123,6 +123,12 @@ impl Store {
         self.home.join("features")
     }
 
+    /// The file in which attributes that a language model wrote are kept between runs: `path` is the language model's, `sha256` its digest.
+    pub fn text_attributes(&self, path: &Path, sha256: &str) -> PathBuf {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        self.home.join("attributes").join(format!("{name}-{}.jsonl", &sha256[..8]))
+    }
+
     /// What is known of the contents of large files without reading them.
     pub(crate) fn known_digests(&self) -> KnownDigests {
         KnownDigests::new(self.home.join("digests.json"))
@@ -133,16 +139,25 @@ impl Store {
         self.home.join("models").join(name)
     }
 
-    /// The GGUF file of an installed model that brings a language model.
+    /// The files of a language model: a GGUF file, one in the directory of an installed model, or else that directory, in
+    /// Hugging Face's layout.
     ///
     /// # Errors
-    /// When it is not installed, or brings none.
+    /// When there is none of them, or a file is missing.
     pub fn language_model(&self, name: &str) -> Result<PathBuf, ModelError> {
-        let dir = self.path(name)?;
+        if Path::new(name).is_file() {
+            return Ok(name.into());
+        }
+        let (dir, place) = self.find(name)?;
         let io = |source| ModelError::Io { path: dir.clone(), source };
         let files = fs::read_dir(&dir).map_err(io)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>();
-        let gguf = files.map_err(io)?.into_iter().find(|path| path.extension().is_some_and(|e| e == "gguf"));
-        gguf.ok_or_else(|| ModelError::NoLanguageModel { name: name.into() })
+        let ggufs = files.map_err(io)?.into_iter().filter(|path| path.extension().is_some_and(|e| e == "gguf"));
+        match (ggufs.min(), hub::missing_file(&dir, &hub::NEEDED_OF_LANGUAGE)) {
+            (Some(gguf), _) => Ok(gguf),
+            (None, None) => Ok(dir),
+            (None, Some(file)) if place == Kind::Hub => Err(ModelError::Incomplete { name: name.into(), file }),
+            (None, Some(_)) => Err(ModelError::NoLanguageModel { name: name.into() }),
+        }
     }
 
     /// The directory of an installed model.
@@ -150,20 +165,25 @@ impl Store {
     /// # Errors
     /// When it is not installed, or only half of it is.
     pub fn path(&self, name: &str) -> Result<PathBuf, ModelError> {
-        let assembled = self.assembled(name);
-        if is_plain(name) && assembled.is_dir() {
-            return Ok(assembled);
-        }
-        if Path::new(name).is_dir() {
-            return Ok(name.into());
-        }
-        let not_installed = || ModelError::NotInstalled { name: name.into() };
-        let id = HubId::parse(name).ok_or_else(not_installed)?;
-        let dir = id.snapshot(&self.hub_cache).ok_or_else(not_installed)?;
-        match hub::missing_file(&dir) {
+        let (dir, place) = self.find(name)?;
+        match hub::missing_file(&dir, &hub::NEEDED).filter(|_| place == Kind::Hub) {
             Some(file) => Err(ModelError::Incomplete { name: name.into(), file }),
             None => Ok(dir),
         }
+    }
+
+    /// The directory of an installed model, whole or not.
+    fn find(&self, name: &str) -> Result<(PathBuf, Kind), ModelError> {
+        let assembled = self.assembled(name);
+        if is_plain(name) && assembled.is_dir() {
+            return Ok((assembled, Kind::Assembled));
+        }
+        if Path::new(name).is_dir() {
+            return Ok((name.into(), Kind::Assembled));
+        }
+        let snapshot = HubId::parse(name).and_then(|id| id.snapshot(&self.hub_cache));
+        let dir = snapshot.ok_or_else(|| ModelError::NotInstalled { name: name.into() })?;
+        Ok((dir, Kind::Hub))
     }
 
     /// Fetches a model, or what is missing of it, and returns its directory. A directory is left as it is.
@@ -200,7 +220,7 @@ impl Store {
         }
         for (name, path) in hub::snapshots(&self.hub_cache).map_err(io)? {
             let loadable = model_type(&path).is_ok_and(|t| SUPPORTED.contains(&t.as_str()));
-            if loadable && hub::missing_file(&path).is_none() {
+            if loadable && hub::missing_file(&path, &hub::NEEDED).is_none() {
                 let size = size_of(&path).map_err(io)?;
                 models.push(Installed { name, path, size, kind: Kind::Hub });
             }
@@ -231,7 +251,8 @@ impl Store {
             let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             checks.push(FileCheck { file, state: blob_state(&path).map_err(io)? });
         }
-        if let Some(file) = hub::missing_file(&dir).filter(|file| checks.iter().all(|c| c.file != *file)) {
+        if let Some(file) = hub::missing_file(&dir, &hub::NEEDED).filter(|file| checks.iter().all(|c| c.file != *file))
+        {
             checks.push(FileCheck { file, state: FileState::Missing });
         }
         checks.sort_by(|a, b| a.file.cmp(&b.file));

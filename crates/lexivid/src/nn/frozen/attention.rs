@@ -1,6 +1,6 @@
-//! x + attention(norm(x)), forward, and the gradients with respect to its input and, where they are trained, its weights.
+//! x + attention(norm(x)), forward, position by position, and the gradients with respect to its input and, where they are trained, its weights.
 
-use super::{Linear, Norm, Rotary, Workspace, weight_gradients::WeightGradients};
+use super::{HeadNorms, Linear, Norm, Rotary, Workspace, weight_gradients::WeightGradients};
 use crate::nn::{EncoderConfig, Scope, WeightsError};
 use half::bf16;
 use lexivid_kernels::{
@@ -18,6 +18,8 @@ pub struct AttentionSublayer {
     pub qkv: Linear,
     /// How many heads, and how wide.
     pub sizes: AttentionSizes,
+    /// Of queries and keys, where there are any.
+    pub head_norms: Option<HeadNorms>,
     /// `[W, H d]`.
     pub out: Linear,
 }
@@ -58,6 +60,8 @@ impl AttentionSizes {
 pub struct KeptAttention {
     /// The input, `[M, W]`.
     x: Vec<f32>,
+    /// Queries, keys and values before the norms of their heads, where there are any.
+    unnormed: Option<Vec<f32>>,
     /// Queries, keys and values, rotated, `[M, (H + 2 G) d]`.
     qkv: Vec<f32>,
 }
@@ -80,6 +84,7 @@ impl AttentionSublayer {
             norm: Norm::load(&scope.enter("layer_norm1"), config)?,
             qkv: Linear::packed(qkv, Some(bias), compute.isa),
             sizes: AttentionSizes { heads, kv_heads: heads, head_width: width / heads },
+            head_norms: None,
             out: Linear::load(&attention.enter("out_proj"), width, width)?,
         })
     }
@@ -96,22 +101,48 @@ impl AttentionSublayer {
         let Workspace { narrow, qkv, qkv_bf16, .. } = workspace;
         self.norm.apply(self.isa, x, narrow);
         let rows = narrow.rows();
-        let stacked = rows * self.sizes.stacked();
-        // Rotating what was rounded would round it twice.
-        let values = if rotary.is_some() || self.qkv.precision() == Precision::F32 {
-            qkv.resize(stacked, 0.0);
-            self.qkv.apply(narrow, None, Out::Rows(qkv));
-            if let Some(rotary) = rotary {
-                let AttentionSizes { heads, kv_heads, .. } = self.sizes;
-                rotary.turn(qkv, self.sizes.stacked(), heads + kv_heads, length, false);
-            }
+        // Normalising or turning what was rounded would round it twice.
+        let values = if self.head_norms.is_some() || rotary.is_some() || self.qkv.precision() == Precision::F32 {
+            self.project(narrow, length, rotary, qkv);
             Values::F32(qkv)
         } else {
-            qkv_bf16.resize(stacked, bf16::ZERO);
+            qkv_bf16.resize(rows * self.sizes.stacked(), bf16::ZERO);
             self.qkv.apply(narrow, None, Out::Bf16(qkv_bf16));
             Values::Bf16(qkv_bf16)
         };
         self.attend(values, rows / length, length, mask, narrow); // [M, H d]
+        self.out.apply(narrow, None, Out::Add(x));
+    }
+
+    /// Queries, keys and values of normalised rows, those of queries and keys normalised and turned: `[M, (H + 2 G) d]`.
+    fn project(&self, normed: &Operand, length: usize, rotary: Option<&Rotary>, qkv: &mut Vec<f32>) {
+        let AttentionSizes { heads, kv_heads, .. } = self.sizes;
+        qkv.resize(normed.rows() * self.sizes.stacked(), 0.0);
+        self.qkv.apply(normed, None, Out::Rows(qkv));
+        if let Some(norms) = &self.head_norms {
+            norms.apply(qkv, self.sizes);
+        }
+        if let Some(rotary) = rotary {
+            rotary.turn(qkv, self.sizes.stacked(), heads + kv_heads, length, false);
+        }
+    }
+
+    /// As [`AttentionSublayer::forward`] for `x`, the next T positions of one text, `[T, W]`. `cache`: keys, rotated, and values of the N before,
+    /// `[N, 2 G d]`; theirs are added. `rotary` is for these T positions.
+    pub(super) fn extend(&self, x: &mut [f32], cache: &mut Vec<f32>, rotary: &Rotary, workspace: &mut Workspace) {
+        let Workspace { narrow, qkv, .. } = workspace;
+        self.norm.apply(self.isa, x, narrow);
+        let rows = narrow.rows();
+        self.project(narrow, rows, Some(rotary), qkv);
+        let sizes = self.sizes;
+        let stored = 2 * sizes.kv_heads * sizes.head_width;
+        for row in qkv.chunks_exact(sizes.stacked()) {
+            cache.extend_from_slice(&row[sizes.stacked() - stored..]);
+        }
+        let q = Heads { values: Values::F32(qkv), stride: sizes.stacked(), offset: 0 };
+        let at = |offset| Heads { values: Values::F32(cache), stride: stored, offset };
+        let of = Attention { keys: cache.len() / stored, ..sizes.of(1, rows, Mask::Causal) };
+        attention(self.isa, &of, q, at(0), at(stored / 2), narrow); // [T, H d]
         self.out.apply(narrow, None, Out::Add(x));
     }
 
@@ -123,13 +154,18 @@ impl AttentionSublayer {
         let rows = narrow.rows();
         let mut qkv = vec![0.0; rows * self.sizes.stacked()];
         self.qkv.apply(&narrow, None, Out::Rows(&mut qkv));
+        let unnormed = self.head_norms.as_ref().map(|norms| {
+            let unnormed = qkv.clone();
+            norms.apply(&mut qkv, self.sizes);
+            unnormed
+        });
         let AttentionSizes { heads, kv_heads, .. } = self.sizes;
         if let Some(rotary) = rotary {
             rotary.turn(&mut qkv, self.sizes.stacked(), heads + kv_heads, length, false);
         }
         self.attend(Values::F32(&qkv), rows / length, length, mask, &mut narrow);
         self.out.apply(&narrow, None, Out::Add(x));
-        KeptAttention { x: input, qkv }
+        KeptAttention { x: input, unnormed, qkv }
     }
 
     /// The gradient with respect to the input, `[M, W]`, of that with respect to the output, `dy`. Those with respect to the weights go
@@ -159,6 +195,9 @@ impl AttentionSublayer {
         if let Some(rotary) = rotary {
             let AttentionSizes { heads, kv_heads, .. } = self.sizes;
             rotary.turn(&mut d_qkv, stacked, heads + kv_heads, length, true);
+        }
+        if let (Some(norms), Some(unnormed)) = (&self.head_norms, &kept.unnormed) {
+            norms.gradient(unnormed, &mut d_qkv, self.sizes);
         }
         wide.fill(isa, &d_qkv, stacked);
         let mut d_normed = vec![0.0; rows * width];

@@ -47,6 +47,13 @@ impl Block {
         self.mlp.forward(x, workspace);
     }
 
+    /// As [`Block::forward`] for `x`, the next T positions of one text, `[T, W]`, of which `cache` has the keys and values of the N before;
+    /// theirs are added to it. `rotary` is for these T positions.
+    pub(super) fn extend(&self, x: &mut [f32], cache: &mut Vec<f32>, rotary: &Rotary, workspace: &mut Workspace) {
+        self.attention.extend(x, cache, rotary, workspace);
+        self.mlp.forward(x, workspace);
+    }
+
     /// As [`Block::forward`], which see; keeps what the gradient needs. Not for int8.
     pub fn forward_keeping(&self, x: &mut [f32], length: usize, mask: Mask, rotary: Option<&Rotary>) -> Kept {
         let attention = self.attention.forward_keeping(x, length, mask, rotary);

@@ -6,6 +6,8 @@
 
 mod attention;
 mod block;
+mod cache;
+mod head_norms;
 mod linear;
 mod mlp;
 mod norm;
@@ -16,6 +18,8 @@ mod weight_gradients;
 
 pub use attention::{AttentionSizes, AttentionSublayer, KeptAttention};
 pub use block::{Block, Kept, Workspace};
+pub use cache::Cache;
+pub use head_norms::HeadNorms;
 pub use linear::Linear;
 pub use mlp::{KeptMlp, Mlp, MlpSublayer};
 pub use norm::Norm;

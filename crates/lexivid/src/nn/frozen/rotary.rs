@@ -1,7 +1,7 @@
 use rayon::prelude::*;
+use std::ops::Range;
 
-/// Rotary position embedding (Su et al., arXiv 2104.09864) of neighbouring pairs, as llama.cpp stores the projections of
-/// queries and keys.
+/// Rotary position embedding (Su et al., arXiv 2104.09864) of neighbouring pairs.
 #[derive(Debug, Clone)]
 pub struct Rotary {
     /// Cosine and sine of position times frequency, `[S][d / 2]`.
@@ -11,16 +11,13 @@ pub struct Rotary {
 }
 
 impl Rotary {
-    /// For positions below `length` and heads of `head_width`: pair i turns by base^(-2 i / d) a position.
-    pub fn new(length: usize, head_width: usize, base: f32) -> Self {
-        let pairs = head_width / 2;
-        let turns = (0..length * pairs)
-            .map(|at| {
-                let angle = (at / pairs) as f32 * base.powf(-((at % pairs) as f32) / pairs as f32);
-                (angle.cos(), angle.sin())
-            })
+    /// For these positions, S of them, and pairs that turn by `frequencies`, `[d / 2]`, from one position to the next.
+    pub fn new(positions: Range<usize>, frequencies: &[f32]) -> Self {
+        let turns = positions
+            .flat_map(|position| frequencies.iter().map(move |frequency| position as f32 * frequency))
+            .map(|angle| (angle.cos(), angle.sin()))
             .collect();
-        Self { turns, pairs }
+        Self { turns, pairs: frequencies.len() }
     }
 
     /// Positions.

@@ -1,4 +1,4 @@
-use super::{Block, Rotary, Workspace, op::BlockOp};
+use super::{Block, Cache, Rotary, Workspace, op::BlockOp};
 use crate::nn::{SelfMask, values};
 use candle_core::{Result, Tensor};
 use lexivid_kernels::{Mask, Precision};
@@ -29,12 +29,33 @@ impl Stack {
         rotary: Option<&Rotary>,
         mut each: impl FnMut(&[f32]),
     ) {
+        self.with_workspace(|workspace| {
+            for block in &self.blocks {
+                block.forward(x, length, mask, rotary, workspace);
+                each(x);
+            }
+        });
+    }
+
+    /// For a text that is read piece by piece with [`Stack::extend`]; nothing of it has been read yet.
+    pub fn cache(&self) -> Cache {
+        Cache { blocks: vec![Vec::new(); self.blocks.len()] }
+    }
+
+    /// `x`, the residual stream of the next T positions of one text, `[T, W]`; becomes the last block's output. Attention is
+    /// causal; what came before is in `cache`, and these positions are added to it. `rotary` is for them alone.
+    pub fn extend(&self, x: &mut [f32], cache: &mut Cache, rotary: &Rotary) {
+        self.with_workspace(|workspace| {
+            for (block, cache) in self.blocks.iter().zip(&mut cache.blocks) {
+                block.extend(x, cache, rotary, workspace);
+            }
+        });
+    }
+
+    fn with_workspace(&self, run: impl FnOnce(&mut Workspace)) {
         let kept = self.workspace.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut workspace = kept.unwrap_or_else(|| Workspace::new(self.precision));
-        for block in &self.blocks {
-            block.forward(x, length, mask, rotary, &mut workspace);
-            each(x);
-        }
+        run(&mut workspace);
         *self.workspace.lock().unwrap_or_else(PoisonError::into_inner) = Some(workspace);
     }
 

@@ -85,6 +85,7 @@ impl Sublayer for frozen::AttentionSublayer {
             norm: weights.norm(config),
             qkv: weights.linear(3 * width, width, compute),
             sizes: frozen::AttentionSizes { heads, kv_heads: heads, head_width: width / heads },
+            head_norms: None,
             out: weights.linear(width, width, compute),
         }
     }

@@ -1,6 +1,6 @@
 use super::{LossConfig, RegularizationConfig, SyntheticConfig};
 use crate::{
-    label_embedding::LabelEncoderConfig,
+    label_embedding::{LabelEncoderConfig, Prompts},
     models::{AdditionsConfig, HeadsConfig},
     soft_attributes::{PromptingConfig, Reader},
     training::{Plan, TrainingError, TrainingPrecision},
@@ -46,6 +46,9 @@ pub struct FinetuneConfig {
     /// The temporal branch, if there is to be one.
     #[serde(default)]
     pub temporal: Option<TemporalConfig>,
+    /// How the text encoder embeds a label by itself.
+    #[serde(default)]
+    pub prompts: Prompts,
     /// The label encoder, if there is to be one.
     #[serde(default)]
     pub label_encoder: Option<LabelEncoderConfig>,
@@ -102,7 +105,12 @@ fn one() -> usize {
 impl FinetuneConfig {
     /// What is trained on top of the frozen model.
     pub fn additions(&self) -> AdditionsConfig {
-        AdditionsConfig { heads: self.heads, temporal: self.temporal, label_encoder: self.label_encoder.clone() }
+        AdditionsConfig {
+            heads: self.heads,
+            temporal: self.temporal,
+            prompts: self.prompts.clone(),
+            label_encoder: self.label_encoder.clone(),
+        }
     }
 
     /// What cannot be, before anything is computed.
@@ -153,10 +161,15 @@ impl FinetuneConfig {
         if let Some(synthetic) = &mut self.synthetic {
             synthetic.review = dir.join(&synthetic.review);
         }
-        if let Some(encoder) = &mut self.label_encoder
-            && let Ok(file) = dir.join(&encoder.language_model).canonicalize()
-        {
-            encoder.language_model = file.to_string_lossy().into_owned();
+        let mut language_models: Vec<&mut String> = Vec::new();
+        language_models.extend(self.label_encoder.as_mut().map(|encoder| &mut encoder.language_model));
+        if let Prompts::Attributes { language_model } = &mut self.prompts {
+            language_models.push(language_model);
+        }
+        for language_model in language_models {
+            if let Ok(path) = dir.join(&*language_model).canonicalize() {
+                *language_model = path.to_string_lossy().into_owned();
+            }
         }
         if let Ok(model) = dir.join(&self.model).canonicalize() {
             self.model = model.to_string_lossy().into_owned();

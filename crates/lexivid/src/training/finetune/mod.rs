@@ -48,13 +48,24 @@ use std::{
 };
 use synthetic::Synthetic;
 
-/// How far the looking is.
+/// How far the preparations are.
 #[derive(Debug, Clone, Copy)]
-pub struct Looking {
-    /// Examples looked at.
+pub struct Preparing {
+    /// What is done.
+    pub what: Preparation,
+    /// Examples or labels that are done.
     pub done: usize,
-    /// Examples in all.
+    /// Examples or labels in all.
     pub total: usize,
+}
+
+/// What is done before the first step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preparation {
+    /// The frozen model looks at examples.
+    Examples,
+    /// A language model writes attributes of labels.
+    Attributes,
 }
 
 /// What is known of one split, and what the frozen model sees of it.
@@ -99,7 +110,7 @@ impl<'a> Finetuning<'a> {
         model: &'a dyn Model,
         cache: &Path,
         failed: &mut dyn FnMut(&VideoError),
-        observer: &mut dyn FnMut(Looking) -> ControlFlow<()>,
+        observer: &mut dyn FnMut(Preparing) -> ControlFlow<()>,
     ) -> Result<Self, TrainingError> {
         config.check()?;
         let vocabulary = Vocabulary::read(&config.labels)?;
@@ -121,7 +132,9 @@ impl<'a> Finetuning<'a> {
             let (mut videos, mut windows, mut examples) = (Vec::new(), Vec::new(), Vec::new());
             let mut truths = Truths::new(all.labels());
             for (index, example) in manifest.examples().iter().enumerate() {
-                match cache.get(manifest, example, &mut || observer(Looking { done, total })) {
+                match cache
+                    .get(manifest, example, &mut || observer(Preparing { what: Preparation::Examples, done, total }))
+                {
                     Ok(frames) => {
                         videos.extend(model.encode_window(&frames.iter().collect::<Vec<_>>())?.0);
                         truths.push(all.row(index));
@@ -159,11 +172,15 @@ impl<'a> Finetuning<'a> {
         }
         let first = model.encode_labels(&vocabulary.labels()[..1])?.swap_remove(0);
         let compute = Compute::new(Device::Cpu, Some(config.precision.into())).map_err(ModelError::from)?;
-        let label_side = LabelSide::open(config.label_encoder.as_ref(), &compute)?;
+        let label_side = LabelSide::open(&config.additions(), &compute)?;
         let synthetic = config.synthetic.as_ref().map(|config| Synthetic::read(config, &vocabulary, &trained));
         let synthetic = synthetic.transpose()?;
         let proposed = synthetic.iter().flat_map(|synthetic| &synthetic.labels);
         let labels: Vec<Label> = vocabulary.labels().iter().chain(proposed).cloned().collect();
+        let total = labels.len();
+        label_side.write_attributes(&labels, &mut |done| {
+            observer(Preparing { what: Preparation::Attributes, done, total })
+        })?;
         let mut texts = label_side.read(model, &labels)?;
 
         let prefix_deviation = label_side.language_model().map(LanguageModel::token_deviation).transpose()?;
@@ -430,6 +447,7 @@ impl Task for Finetuning<'_> {
             base: self.config.model.clone(),
             base_fingerprint: self.base.about().fingerprint.clone(),
             language_model_sha256: self.label_side.digest().map(str::to_owned),
+            attributes_sha256: self.label_side.digest_of_writer().map(str::to_owned),
             additions: self.config.additions(),
         };
         write("config.json", serde_json::to_string_pretty(&config).expect("plain fields"))?;

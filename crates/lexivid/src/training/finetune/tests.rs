@@ -3,7 +3,7 @@ use crate::{
     features::FrameFeatures,
     frames::{FramePixels, Preprocessing},
     label::Label,
-    label_embedding::{LabelEmbedding, LabelEncoderConfig},
+    label_embedding::{LabelEmbedding, LabelEncoderConfig, Prompts},
     models::{About, DualEncoder, HeadsConfig, load},
     nn::ResidualConfig,
     soft_attributes::{PromptingConfig, Reader},
@@ -96,6 +96,7 @@ fn world(dir: &Path) -> FinetuneConfig {
         loss: LossConfig::Bce,
         heads: HeadsConfig { video: head, label: head },
         temporal: None,
+        prompts: Prompts::default(),
         label_encoder: None,
         labels_a_step: None,
         grounding: None,
@@ -141,6 +142,12 @@ fn colours_are_learned_through_a_temporal_branch_and_the_checkpoint_classifies_a
 }
 
 #[test]
+fn colours_are_learned_from_the_template_ensemble_and_the_checkpoint_classifies_as_trained() {
+    let dir = tempfile::tempdir().unwrap();
+    learns_colours(FinetuneConfig { prompts: Prompts::Ensemble, ..world(dir.path()) }, dir.path());
+}
+
+#[test]
 fn colours_are_learned_by_every_label_encoder_and_the_checkpoint_classifies_as_trained() {
     let prompting = PromptingConfig { blocks: 2, width: 16, heads: 2 };
     for reader in [Reader::Prompting(prompting), Reader::Pooled { width: 16 }, Reader::Shared] {
@@ -170,12 +177,15 @@ fn learns_colours(config: FinetuneConfig, dir: &Path) {
     let mut task = task.unwrap();
     assert_eq!((failed, task.trained_labels()), (1, 3), "one video is missing; azure is never trained on");
 
-    let labels = model.encode_labels(&task.vocabulary.labels()[..]).unwrap();
+    let labels = match config.prompts.are_own() {
+        true => model.encode_labels(&task.vocabulary.labels()[..]).unwrap().into_iter().map(|l| l.vector).collect(),
+        false => task.texts.plain.to_vec2::<f32>().unwrap(),
+    };
     let before = probability_logits(&task, &task.train);
     let videos = task.train.videos.to_vec2::<f32>().unwrap();
     for (logits, video) in before.iter().zip(&videos) {
         for (logit, label) in logits.iter().zip(&labels) {
-            let s: f32 = label.vector.iter().zip(video).map(|(l, v)| l * v).sum();
+            let s: f32 = label.iter().zip(video).map(|(l, v)| l * v).sum();
             let number = |x: &Tensor| x.to_scalar::<f32>().unwrap();
             let expected = number(&task.additions.log_scale).exp() * s + number(&task.additions.bias);
             assert!((logit - expected).abs() < 1e-3);
