@@ -319,7 +319,8 @@ impl<'a> Finetuning<'a> {
 const FITTED_EXAMPLES: usize = 4096;
 
 /// Scale and bias by which the frozen model fits the examples best, so that the first steps need not move all embeddings apart to get the
-/// number of positives right. `None` where the frozen model is no better than a guess.
+/// number of positives right. Where the frozen model is no better than a guess, logits of unit spread about the right number of positives:
+/// its own scale would be sure of what it does not know. `None` where no label is known to be absent.
 fn fitted(train: &Split, plain: &Tensor, trained: &[u32]) -> Result<Option<Calibration>, TrainingError> {
     let count = train.truths.examples().min(FITTED_EXAMPLES);
     let labels = plain.index_select(&Tensor::from_slice(trained, trained.len(), &Device::Cpu)?, 0)?;
@@ -332,7 +333,16 @@ fn fitted(train: &Split, plain: &Tensor, trained: &[u32]) -> Result<Option<Calib
             Truth::Unknown => None,
         })
         .collect();
-    Ok(platt::fit(known.iter().copied()).ok())
+    let n = known.len() as f32;
+    let positives = known.iter().filter(|(_, present)| *present).count() as f32;
+    let mean = known.iter().map(|(s, _)| s / n).sum::<f32>();
+    let spread = known.iter().map(|(s, _)| (s - mean).powi(2) / n).sum::<f32>().sqrt();
+    let guess = || {
+        let scale = 1.0 / spread;
+        let bias = (positives / (n - positives)).ln() - scale * mean;
+        (scale.is_finite() && bias.is_finite()).then_some(Calibration { scale, bias })
+    };
+    Ok(platt::fit(known.iter().copied()).ok().or_else(guess))
 }
 
 /// Videos that are embedded at once where no gradient is wanted; bounds memory.
