@@ -4,6 +4,7 @@
 //! ([`FeatureCache`]).
 
 mod config;
+mod evaluation;
 mod features;
 mod grounding;
 mod loss;
@@ -12,6 +13,7 @@ mod regularization;
 mod tests;
 
 pub use config::{FinetuneConfig, GroundingConfig};
+pub use evaluation::evaluate_on;
 pub use features::FeatureCache;
 pub use loss::{LossConfig, multi_label};
 pub use regularization::{InterpolationConfig, RegularizationConfig};

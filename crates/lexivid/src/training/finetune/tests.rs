@@ -173,7 +173,7 @@ fn learns_colours(config: FinetuneConfig, dir: &Path) {
         losses.push(status.loss);
         ControlFlow::Continue(())
     });
-    let Finished::Trained(trained) = finished.unwrap() else { panic!("not interrupted") };
+    let Finished::Trained { model: trained, .. } = finished.unwrap() else { panic!("not interrupted") };
     assert!(losses[59] < 0.3 * losses[0], "{losses:?}");
     let validated: HashMap<String, f64> = task.validated.iter().cloned().collect();
     assert!(validated["mAP"] > 0.99, "{validated:?}");
