@@ -184,6 +184,16 @@ fn a_table_is_run_stopped_gone_on_with_and_shown() {
     assert_eq!(made("out/encoder/1/result.json"), kept);
     let steps = fs::read_to_string(world.file("out/heads/1/metrics.csv")).unwrap();
     assert!(!steps.contains("\n7,"), "{steps}");
+
+    // A row that cannot be run does not stop the others.
+    let encoder = "label_encoder = { language_model = \"none.gguf\", reader = { kind = \"pooled\", width = 4 } }\n";
+    let broken = TABLE.replace(heads, &format!("{heads}{encoder}")).replace("steps = 12", "steps = 5");
+    fs::write(&world.table, broken).unwrap();
+    let failed = world.bench("out", &["--seeds", "1"]);
+    assert_eq!(failed.code, Some(1), "{}", failed.stderr);
+    assert!(failed.stderr.contains("none.gguf"), "{}", failed.stderr);
+    assert!(failed.stdout.contains("heads (0 of 1 seeds)"), "{}", failed.stdout);
+    assert!(!failed.stdout.contains("encoder (0"), "{}", failed.stdout);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use crate::{
     args,
     commands::{load, training},
-    failure::WrongUse,
-    output,
+    failure::{self, WrongUse},
+    interrupt, output,
     progress::Progress,
 };
 use anyhow::Context;
@@ -54,14 +54,17 @@ pub fn run(args: &args::BenchMethod, progress: &Progress) -> anyhow::Result<Exit
     let stage = Summary::read(&args.stage)?;
     let runs = runs(args, &table, &seeds, &stage, progress)?;
 
-    let asked: Vec<&Run> =
-        runs.iter().filter(|run| args.rows.is_empty() || args.rows.contains(&names[run.row].into())).collect();
-    for (at, run) in asked.iter().enumerate() {
-        if run.kept().is_none() {
-            progress.say(&format!("{} ({} of {})", run.name, at + 1, asked.len()));
-            if run.make(progress)?.is_break() {
-                return Ok(ExitCode::from(130));
-            }
+    let is_asked = |run: &&Run| args.rows.is_empty() || args.rows.iter().any(|name| name == names[run.row]);
+    let asked: Vec<&Run> = runs.iter().filter(is_asked).collect();
+    let mut code = ExitCode::SUCCESS;
+    for (at, run) in asked.iter().enumerate().filter(|(_, run)| run.kept().is_none()) {
+        progress.say(&format!("{} ({} of {})", run.name, at + 1, asked.len()));
+        match run.make(progress) {
+            Ok(ControlFlow::Continue(())) => {}
+            Ok(ControlFlow::Break(())) => return Ok(ExitCode::from(130)),
+            Err(error) if interrupt::control_flow().is_break() => return Err(error),
+            // The others go on.
+            Err(error) => code = failure::report(&error),
         }
     }
 
@@ -78,7 +81,7 @@ pub fn run(args: &args::BenchMethod, progress: &Progress) -> anyhow::Result<Exit
         }
         false => writeln!(out, "{}", shown(&report, args, &seeds))?,
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }
 
 /// All runs of the table, whether they are there or not.
@@ -95,19 +98,18 @@ fn runs(
     let model = model.map_or_else(|_| args.model.clone(), |directory| directory.to_string_lossy().into_owned());
     let base = load(&model, &training::compute(TrainingPrecision::default())?, progress)?.about().fingerprint.clone();
     let mut runs = Vec::new();
-    for (at, row) in table.rows.iter().enumerate() {
+    for (place, row) in table.rows.iter().enumerate() {
         let settings = serde_json::to_value(table.settings(row))?;
-        let recipe = |seed| Recipe { base: base.clone(), stage: stage.into(), seed, settings: settings.clone() };
-        let config = |seed| table.config(row, seed, &model, &stage_directory).map_err(WrongUse);
-        let (row, name, directory) = (at, row.name.clone(), args.output.join(&row.name));
-        match table.rows[at].untrained {
-            true => runs.push(Run { row, name, recipe: recipe(None), config: config(0)?, directory }),
-            false => {
-                for &seed in seeds {
-                    let (name, directory) = (format!("{name}, seed {seed}"), directory.join(seed.to_string()));
-                    runs.push(Run { row, name, recipe: recipe(Some(seed)), config: config(seed)?, directory });
-                }
-            }
+        let seeds = if row.untrained { vec![None] } else { seeds.iter().copied().map(Some).collect() };
+        for seed in seeds {
+            let directory = args.output.join(&row.name);
+            let (name, directory) = match seed {
+                None => (row.name.clone(), directory),
+                Some(seed) => (format!("{}, seed {seed}", row.name), directory.join(seed.to_string())),
+            };
+            let recipe = Recipe { base: base.clone(), stage: stage.into(), seed, settings: settings.clone() };
+            let config = table.config(row, seed.unwrap_or(0), &model, &stage_directory).map_err(WrongUse)?;
+            runs.push(Run { row: place, name, recipe, config, directory });
         }
     }
     Ok(runs)
@@ -149,11 +151,11 @@ impl Run {
 
         let vocabulary = Vocabulary::read(&config.labels).map_err(Error::from)?;
         let manifest = Manifest::read(&config.manifest).and_then(|manifest| manifest.of_split(Split::Test.name()));
+        let manifest = manifest.map_err(Error::from)?;
         let store = Store::from_env().map_err(Error::from)?;
         let features = FeatureCache::new(base.as_ref(), config.frames, &store.features()).map_err(Error::from)?;
         let bar = progress.bar(0, "videos");
         bar.set_message("testing");
-        let manifest = manifest.map_err(Error::from)?;
         let evaluation = evaluate_on(model.as_ref(), &features, &manifest, &vocabulary, &mut |looking| {
             training::show_looking(&bar, looking)
         });
