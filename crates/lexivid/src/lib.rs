@@ -35,6 +35,7 @@
 //!         sampling: Sampling::new(Windowing::Sliding { length: 2.0, hop: 1.0 }, 4)?,
 //!         shots: false,
 //!         dedup: true,
+//!         keep_blocks: 0,
 //!         decode: DecodeOptions::default(),
 //!     },
 //!     pool: Pool::TopK,

@@ -7,7 +7,7 @@ use lexivid::{
     models::Compute,
     nn::{
         SelfMask,
-        frozen::{AttentionSizes, Block, Linear, Mlp, Norm, Rotary, Stack},
+        frozen::{AttentionSizes, AttentionSublayer, Block, Linear, Mlp, MlpSublayer, Norm, Rotary, Stack},
     },
 };
 use lexivid_kernels::Matrix;
@@ -54,13 +54,15 @@ fn block(compute: &Compute) -> anyhow::Result<Block> {
         Ok(Linear::packed(matrix, None, compute.isa))
     };
     let norm = || Norm::Rms { gain: vec![1.0; WIDTH], eps: 1e-5 };
+    let mlp = Mlp::gated(weight(HIDDEN, WIDTH)?, weight(HIDDEN, WIDTH)?, &weight(WIDTH, HIDDEN)?, HIDDEN, compute);
     Ok(Block {
-        isa: compute.isa,
-        norm1: norm(),
-        qkv: linear(ATTENTION.stacked(), WIDTH)?,
-        attention: ATTENTION,
-        out: linear(WIDTH, ATTENTION.heads * ATTENTION.head_width)?,
-        norm2: norm(),
-        mlp: Mlp::gated(weight(HIDDEN, WIDTH)?, weight(HIDDEN, WIDTH)?, &weight(WIDTH, HIDDEN)?, HIDDEN, compute),
+        attention: AttentionSublayer {
+            isa: compute.isa,
+            norm: norm(),
+            qkv: linear(ATTENTION.stacked(), WIDTH)?,
+            sizes: ATTENTION,
+            out: linear(WIDTH, ATTENTION.heads * ATTENTION.head_width)?,
+        },
+        mlp: MlpSublayer { isa: compute.isa, norm: norm(), mlp },
     })
 }

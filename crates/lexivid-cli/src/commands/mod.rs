@@ -123,6 +123,7 @@ fn look_options(args: &SamplingArgs) -> Result<LookOptions, WrongUse> {
         sampling: Sampling::new(windowing, args.frames.into()).map_err(|e| WrongUse(e.to_string()))?,
         shots: args.shots,
         dedup: !args.no_dedup,
+        keep_blocks: 0,
         decode: DecodeOptions { stall_timeout: args.stall_timeout },
     })
 }

@@ -8,6 +8,7 @@ use crate::{
     models::Model,
     video::{self, DecodeOptions, VideoError, VideoInfo},
 };
+use candle_core::Tensor;
 use std::{
     collections::VecDeque,
     ops::Range,
@@ -24,6 +25,8 @@ pub struct LookOptions {
     pub shots: bool,
     /// Whether a frame that repeats the one before it ([`frames::Repeats`]) gets its embedding, unseen by the model.
     pub dedup: bool,
+    /// How many of the image tower's last blocks are kept of every frame: none where windows are all that is wanted, for they are large.
+    pub keep_blocks: usize,
     /// How media is decoded.
     pub decode: DecodeOptions,
 }
@@ -41,6 +44,8 @@ pub struct Look {
     pub frame_times: Vec<f64>,
     /// Image embedding of every frame, `[F, D]` row-major.
     pub frame_embeddings: Vec<f32>,
+    /// The outputs of the image tower's last blocks, of every frame, where they were to be kept ([`FrameFeatures::blocks`]).
+    pub frame_blocks: Vec<Tensor>,
     /// How many of the frames have the embedding of the one before.
     pub frames_reused: usize,
     /// What the user should know: frames lost, video truncated.
@@ -70,7 +75,7 @@ pub fn look(
     let windows = windows(source, &video, options, shots.as_deref())?;
     let targets = frames::targets(&windows);
 
-    let mut seen = Seen::new(model, windows, &targets);
+    let mut seen = Seen::new(model, windows, &targets, options.keep_blocks);
     let mut repeats = options.dedup.then(Repeats::default);
     let mut stream = frames::sample(path, &options.decode, targets, model.preprocessing())?;
     while let Some(sampled) = debug_span!("wait for frames").in_scope(|| stream.next()).transpose()? {
@@ -108,7 +113,7 @@ pub fn look_at_frames(
     let windows = windows(first, &video, options, None)?;
     let targets = frames::targets(&windows);
 
-    let mut seen = Seen::new(model, windows, &targets);
+    let mut seen = Seen::new(model, windows, &targets, options.keep_blocks);
     let mut repeats = options.dedup.then(Repeats::default);
     let picture_at = |target: f64| ((target * rate) as usize).min(pictures.len() - 1);
     let mut served = 0;
@@ -175,11 +180,13 @@ struct Seen<'a> {
     window_embeddings: Vec<f32>,
     frame_times: Vec<f64>,
     frame_embeddings: Vec<f32>,
+    frame_blocks: Vec<Tensor>,
+    keep_blocks: usize,
     reused: usize,
 }
 
 impl<'a> Seen<'a> {
-    fn new(model: &'a dyn Model, windows: Vec<Window>, targets: &[f64]) -> Self {
+    fn new(model: &'a dyn Model, windows: Vec<Window>, targets: &[f64], keep_blocks: usize) -> Self {
         let index_of = |target: &f64| targets.partition_point(|t| t < target);
         let waiting = windows.into_iter().map(|window| {
             let indices = window.targets.iter().map(index_of).collect();
@@ -196,6 +203,8 @@ impl<'a> Seen<'a> {
             window_embeddings: Vec::new(),
             frame_times: Vec::new(),
             frame_embeddings: Vec::new(),
+            frame_blocks: Vec::new(),
+            keep_blocks,
             reused: 0,
         }
     }
@@ -216,7 +225,10 @@ impl<'a> Seen<'a> {
         let Some(served) = self.since.last().map(|(targets, ..)| targets.end) else { return Ok(()) };
         let mut encoded = Vec::new();
         if !self.batch.is_empty() {
-            encoded = debug_span!("encode frames").in_scope(|| self.model.encode_frames(&self.batch))?;
+            encoded = debug_span!("encode frames").in_scope(|| match self.keep_blocks {
+                0 => self.model.encode_frames(&self.batch),
+                kept => self.model.towers()?.encode_frames_keeping(&self.batch, kept),
+            })?;
         }
         assert_eq!(encoded.len(), self.batch.len(), "Model::encode_frames gives one entry a frame");
         self.batch.clear();
@@ -229,6 +241,9 @@ impl<'a> Seen<'a> {
             let Some(latest) = &self.latest else { continue };
             self.frame_times.push(time);
             self.frame_embeddings.extend(&latest.embedding);
+            if self.keep_blocks > 0 {
+                self.frame_blocks.extend(latest.blocks.clone());
+            }
             self.recent.push_back((targets, FrameFeatures { time, ..latest.clone() }));
         }
         while self.waiting.front().is_some_and(|(_, indices)| indices.iter().all(|&i| i < served)) {
@@ -257,6 +272,7 @@ impl<'a> Seen<'a> {
             window_embeddings: self.window_embeddings,
             frame_times: self.frame_times,
             frame_embeddings: self.frame_embeddings,
+            frame_blocks: self.frame_blocks,
             frames_reused: self.reused,
             warnings,
             video,

@@ -5,11 +5,15 @@ mod vit;
 
 pub use vit::{PatchWeights, Vit, VitConfig, VitOutput, VitPooling};
 
+use candle_core::Tensor;
+
 /// What an image tower says about one frame.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct FrameFeatures {
     /// Presentation time in seconds from the video's first frame.
     pub time: f64,
     /// Image embedding, `[D]`, L2-normalised, in the model's joint space.
     pub embedding: Vec<f32>,
+    /// h_(L-K+1) .. h_L, the raw outputs of the tower's last K blocks, `[K, S, W]` in f16 on the CPU, where they were asked for.
+    pub blocks: Option<Tensor>,
 }

@@ -11,6 +11,7 @@ mod layer_norm;
 mod linear;
 mod mlp;
 mod residual;
+mod sublayer;
 mod transformer;
 mod weights;
 
@@ -23,6 +24,7 @@ pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use mlp::Mlp;
 pub use residual::{Residual, ResidualConfig};
+pub use sublayer::{AttentionSublayer, MlpSublayer};
 #[cfg(test)]
 pub(crate) use transformer::EncoderBlock;
 pub use transformer::{Encoder, EncoderConfig, SelfMask};

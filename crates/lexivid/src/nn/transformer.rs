@@ -1,6 +1,6 @@
 use super::{Activation, Attention, LayerNorm, Mlp, Scope, WeightsError, frozen, trained::TrainedBlock};
 use candle_core::{Device, Result, Tensor};
-use lexivid_kernels::{Mask, Matrix};
+use lexivid_kernels::Mask;
 
 /// Sizes of a stack of transformer blocks.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -133,41 +133,9 @@ impl Encoder {
 
 /// One block, packed: `layer_norm1`, `self_attn`, `layer_norm2` and `mlp`.
 fn load_frozen(scope: &Scope, config: &EncoderConfig) -> std::result::Result<frozen::Block, WeightsError> {
-    let &EncoderConfig { width, heads, mlp_width, activation, layer_norm_eps, .. } = config;
-    let compute = scope.compute();
-    let norm = |name| -> std::result::Result<_, WeightsError> {
-        let scope = scope.enter(name);
-        let values = |name| scope.values(name, &[width]);
-        Ok(frozen::Norm::Layer { gain: values("weight")?, bias: values("bias")?, eps: layer_norm_eps as f32 })
-    };
-    let linear = |scope: Scope, input, output| -> std::result::Result<_, WeightsError> {
-        let weight = Matrix::pack(&scope.values("weight", &[output, input])?, output, input, compute.precision);
-        Ok(frozen::Linear::packed(weight, Some(scope.values("bias", &[output])?), compute.isa))
-    };
-    let norm1 = norm("layer_norm1")?;
-    let (attention, mlp) = (scope.enter("self_attn"), scope.enter("mlp"));
-    let (mut qkv, mut qkv_bias) = (Vec::with_capacity(3 * width * width), Vec::with_capacity(3 * width));
-    for name in ["q_proj", "k_proj", "v_proj"] {
-        let scope = attention.enter(name);
-        qkv.extend(scope.values("weight", &[width, width])?);
-        qkv_bias.extend(scope.values("bias", &[width])?);
-    }
     Ok(frozen::Block {
-        isa: compute.isa,
-        norm1,
-        qkv: frozen::Linear::packed(
-            Matrix::pack(&qkv, 3 * width, width, compute.precision),
-            Some(qkv_bias),
-            compute.isa,
-        ),
-        attention: frozen::AttentionSizes { heads, kv_heads: heads, head_width: width / heads },
-        out: linear(attention.enter("out_proj"), width, width)?,
-        norm2: norm("layer_norm2")?,
-        mlp: frozen::Mlp::Plain {
-            fc1: linear(mlp.enter("fc1"), width, mlp_width)?,
-            activation: activation.kernel(),
-            fc2: linear(mlp.enter("fc2"), mlp_width, width)?,
-        },
+        attention: frozen::AttentionSublayer::load(scope, config)?,
+        mlp: frozen::MlpSublayer::load(scope, config)?,
     })
 }
 

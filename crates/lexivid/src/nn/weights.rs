@@ -3,6 +3,7 @@
 
 use super::Compute;
 use candle_core::{DType, Device, Tensor, Var};
+use lexivid_kernels::Precision;
 use safetensors::tensor::Metadata;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -82,7 +83,7 @@ enum Origin {
 }
 
 /// What a weight that was never trained starts from: its name and shape -> its values, row-major.
-pub type Start = dyn Fn(&str, &[usize]) -> Vec<f32> + Send + Sync;
+pub type Start = dyn Fn(&str, &[usize]) -> Result<Vec<f32>, WeightsError> + Send + Sync;
 
 struct Files {
     shards: Vec<Shard>,
@@ -201,7 +202,7 @@ impl Weights {
 
     /// The top of the tensors' names.
     pub fn root(&self) -> Scope<'_> {
-        Scope { weights: self, prefix: String::new() }
+        Scope { weights: self, prefix: String::new(), compute: self.compute.clone() }
     }
 }
 
@@ -245,12 +246,18 @@ pub(crate) fn shard_names(index: &str) -> Result<BTreeSet<String>, String> {
 pub struct Scope<'a> {
     weights: &'a Weights,
     prefix: String,
+    compute: Compute,
 }
 
 impl Scope<'_> {
     /// The tensors under `{prefix}{name}.`.
     pub fn enter(&self, name: &str) -> Self {
-        Self { weights: self.weights, prefix: format!("{}{name}.", self.prefix) }
+        Self { prefix: format!("{}{name}.", self.prefix), ..self.clone() }
+    }
+
+    /// The same tensors, for networks that compute in another precision.
+    pub fn in_precision(&self, precision: Precision) -> Self {
+        Self { compute: Compute { precision, ..self.compute.clone() }, ..self.clone() }
     }
 
     /// The tensor `{prefix}{name}` in f32: a variable where weights are to be trained.
@@ -271,7 +278,7 @@ impl Scope<'_> {
         let tensor = format!("{}{name}", self.prefix);
         match &self.weights.origin {
             Origin::Files(files) => files.values(tensor, expected),
-            Origin::Start(start) => Ok(start(&tensor, expected)),
+            Origin::Start(start) => start(&tensor, expected),
         }
     }
 
@@ -282,6 +289,6 @@ impl Scope<'_> {
 
     /// Where and how the weights are to be used.
     pub fn compute(&self) -> &Compute {
-        &self.weights.compute
+        &self.compute
     }
 }

@@ -174,18 +174,23 @@ fn read_frozen(gguf: &mut Gguf, layer: usize, config: &LlamaConfig, compute: &Co
     let qkv = [values("attn_q")?.1, values("attn_k")?.1, values("attn_v")?.1].concat();
     let (gate, up) = (values("ffn_gate")?, values("ffn_up")?.1);
     let (hidden, head_width) = (gate.0[0], config.head_width());
-    let attention = frozen::AttentionSizes { heads, kv_heads, head_width };
-    if qkv.len() != attention.stacked() * width || up.len() != gate.1.len() {
-        bail!("block {layer}: expected projections of {attention:?} and a gate like its values");
+    let sizes = frozen::AttentionSizes { heads, kv_heads, head_width };
+    if qkv.len() != sizes.stacked() * width || up.len() != gate.1.len() {
+        bail!("block {layer}: expected projections of {sizes:?} and a gate like its values");
     }
     Ok(frozen::Block {
-        isa: compute.isa,
-        norm1: frozen::Norm::Rms { gain: values("attn_norm")?.1, eps: rms_epsilon },
-        qkv: linear(pack(&qkv, width)),
-        attention,
-        out: linear(pack(&values("attn_output")?.1, width)),
-        norm2: frozen::Norm::Rms { gain: values("ffn_norm")?.1, eps: rms_epsilon },
-        mlp: frozen::Mlp::gated(gate.1, up, &values("ffn_down")?.1, hidden, compute),
+        attention: frozen::AttentionSublayer {
+            isa: compute.isa,
+            norm: frozen::Norm::Rms { gain: values("attn_norm")?.1, eps: rms_epsilon },
+            qkv: linear(pack(&qkv, width)),
+            sizes,
+            out: linear(pack(&values("attn_output")?.1, width)),
+        },
+        mlp: frozen::MlpSublayer {
+            isa: compute.isa,
+            norm: frozen::Norm::Rms { gain: values("ffn_norm")?.1, eps: rms_epsilon },
+            mlp: frozen::Mlp::gated(gate.1, up, &values("ffn_down")?.1, hidden, compute),
+        },
     })
 }
 

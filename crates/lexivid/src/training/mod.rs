@@ -25,4 +25,4 @@ pub use error::TrainingError;
 pub use optimizer::{AdamW, OptimizerConfig};
 pub use run::{Finished, Gradients, Plan, Status, Task, run};
 pub use schedule::rate_at;
-pub use start::{additions as additions_start, clip as clip_start};
+pub use start::{TemporalStart, additions as additions_start, clip as clip_start};

@@ -132,8 +132,15 @@ fn orthogonal(g: Vec<f32>, rows: usize, columns: usize) -> Result<Vec<f32>, Trai
 
 /// Matrices decay; gains, biases and single numbers do not, nor what is looked up rather than multiplied.
 fn decays(name: &str, shape: &[usize]) -> bool {
-    let looked_up =
-        ["token_embedding", "position_embedding", "class_embedding", "prefixes", "queries", "reader.attributes"];
+    let looked_up = [
+        "token_embedding",
+        "position_embedding",
+        "class_embedding",
+        "time_embedding",
+        "prefixes",
+        "queries",
+        "reader.attributes",
+    ];
     shape.len() > 1 && !looked_up.iter().any(|part| name.contains(part))
 }
 

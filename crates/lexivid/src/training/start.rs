@@ -1,6 +1,11 @@
 //! What weights start from.
 
-use crate::{label_embedding::Calibration, nn::Start};
+use crate::{
+    features::VitConfig,
+    label_embedding::Calibration,
+    nn::{EncoderConfig, Start, Weights, WeightsError},
+    video_embedding::TemporalConfig,
+};
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use rand_distr::{Distribution, Normal};
 use sha2::{Digest, Sha256};
@@ -12,14 +17,14 @@ pub fn clip(seed: u64, layers: usize, logit_scale: f32) -> Box<Start> {
     Box::new(move |name, shape| {
         let count = shape.iter().product();
         if let (true, &[width, 3, side, _]) = (name.contains("patch_embedding"), shape) {
-            return cosines(width, side);
+            return Ok(cosines(width, side));
         }
         let deviation = match (name.rsplit('.').next(), shape) {
-            _ if name == "logit_scale" => return vec![logit_scale],
-            (Some("bias"), _) => return vec![0.0; count],
+            _ if name == "logit_scale" => return Ok(vec![logit_scale]),
+            (Some("bias"), _) => return Ok(vec![0.0; count]),
             (Some("class_embedding"), [width]) => (*width as f32).powf(-0.5),
             // Norms.
-            (Some("weight"), [_]) => return vec![1.0; count],
+            (Some("weight"), [_]) => return Ok(vec![1.0; count]),
             (Some("weight"), [_, rest @ ..]) => {
                 let inputs: usize = rest.iter().product();
                 let residual = (2.0 * layers as f32).powf(-0.5);
@@ -33,9 +38,9 @@ pub fn clip(seed: u64, layers: usize, logit_scale: f32) -> Box<Start> {
                     _ => (inputs as f32).powf(-0.5),
                 }
             }
-            _ => return vec![0.0; count],
+            _ => return Ok(vec![0.0; count]),
         };
-        normal(seed, name, count, deviation)
+        Ok(normal(seed, name, count, deviation))
     })
 }
 
@@ -79,24 +84,67 @@ fn normal(seed: u64, name: &str, count: usize, deviation: f32) -> Vec<f32> {
     }
 }
 
+/// A temporal branch beside a tower: what it has in common with the tower begins as it is there, the output of its attention along time at
+/// zero, and its time embedding as large as the tower's positions.
+pub struct TemporalStart {
+    /// The branch.
+    pub branch: TemporalConfig,
+    /// The tower's sizes.
+    pub config: VitConfig,
+    /// The model that has the tower.
+    pub weights: Weights,
+}
+
+impl TemporalStart {
+    /// The weight `name` of the branch.
+    fn values(&self, seed: u64, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
+        let EncoderConfig { width, layers, .. } = self.config.encoder;
+        let vision = self.weights.root().enter("vision_model");
+        let embeddings = vision.enter("embeddings");
+        let positions = || embeddings.enter("position_embedding").values("weight", &[self.config.tokens(), width]);
+        let parts: Vec<&str> = name.split('.').collect();
+        match parts.as_slice() {
+            ["class_embedding"] => embeddings.values(name, shape),
+            ["position_embedding"] => Ok(positions()?.split_off(width * usize::from(self.config.has_class_token()))),
+            ["time_embedding"] => {
+                let positions = positions()?;
+                let square = positions.iter().map(|x| x * x).sum::<f32>() / positions.len() as f32;
+                Ok(normal(seed, name, shape.iter().product(), square.sqrt()))
+            }
+            ["blocks", _, "time", "self_attn", "out_proj", _] => Ok(vec![0.0; shape.iter().product()]),
+            ["blocks", block, "time" | "space", layers_of_block @ .., last] => {
+                let block: usize = block.parse().unwrap_or_default();
+                let beside =
+                    vision.enter("encoder").enter("layers").enter(&(layers - self.branch.blocks + block).to_string());
+                layers_of_block.iter().fold(beside, |scope, part| scope.enter(part)).values(last, shape)
+            }
+            // The gate.
+            _ => Ok(vec![0.0; shape.iter().product()]),
+        }
+    }
+}
+
 /// What is added to a frozen model: it begins as no change at all, and with the model's scale and bias. Prefixes are as large as the language
-/// model's token embeddings, whose numbers have the deviation `prefix`.
-pub fn additions(seed: u64, calibration: Calibration, prefix: f32) -> Box<Start> {
+/// model's token embeddings, whose numbers have the deviation `prefix`; a temporal branch begins as [`TemporalStart`] says.
+pub fn additions(seed: u64, calibration: Calibration, prefix: f32, temporal: Option<TemporalStart>) -> Box<Start> {
     Box::new(move |name, shape| {
+        if let (Some(temporal), Some(name)) = (&temporal, name.strip_prefix("temporal.")) {
+            return temporal.values(seed, name, shape);
+        }
         let count = shape.iter().product();
         let deviation = match (name.rsplit_once('.'), shape) {
-            _ if name == "log_scale" => return vec![calibration.scale.ln()],
-            _ if name == "bias" => return vec![calibration.bias],
+            _ if name == "log_scale" => return Ok(vec![calibration.scale.ln()]),
+            _ if name == "bias" => return Ok(vec![calibration.bias]),
             (Some((_, "prefixes")), _) => prefix,
             (Some((_, "queries" | "attributes")), _) => 1.0,
             // Norms.
-            (Some((_, "weight")), [_]) => return vec![1.0; count],
+            (Some((_, "weight")), [_]) => return Ok(vec![1.0; count]),
             // The second layer of a residual head: no correction yet.
             (Some(("video.fc2" | "label.fc2", _)), _) => 0.0,
             (Some((_, "weight")), [_, inputs]) => (*inputs as f32).powf(-0.5),
             // Biases and gates.
             _ => 0.0,
         };
-        normal(seed, name, count, deviation)
+        Ok(normal(seed, name, count, deviation))
     })
 }

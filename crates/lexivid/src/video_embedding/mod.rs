@@ -1,5 +1,9 @@
 //! Features of a window's frames -> one video embedding, f_v(v).
 
+mod temporal_branch;
+
+pub use temporal_branch::{TemporalBranch, TemporalConfig};
+
 use crate::features::FrameFeatures;
 
 /// f_v(v), `[D]`, L2-normalised, in the model's joint space.

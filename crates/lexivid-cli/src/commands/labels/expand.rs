@@ -81,6 +81,7 @@ pub fn run(args: &args::Expand, progress: &Progress) -> anyhow::Result<ExitCode>
             sampling: Sampling::new(Windowing::Whole, args.frames.into()).map_err(Error::from)?,
             shots: false,
             dedup: true,
+            keep_blocks: 0,
             decode: DecodeOptions { stall_timeout: args.stall_timeout },
         };
         let bar = progress.bar(tasks.len() as u64, "requests");

@@ -50,6 +50,16 @@ impl VitConfig {
         self.image_size / self.patch_size
     }
 
+    /// S, the number of patches N, plus one if there is a class token.
+    pub fn tokens(&self) -> usize {
+        self.grid() * self.grid() + usize::from(self.has_class_token())
+    }
+
+    /// Whether a class token comes before the patches.
+    pub fn has_class_token(&self) -> bool {
+        matches!(self.pooling, VitPooling::ClassToken { .. })
+    }
+
     /// D, the width of the pooled projection.
     pub fn dimension(&self) -> usize {
         match self.pooling {
@@ -105,27 +115,26 @@ impl Vit {
         let eps = config.encoder.layer_norm_eps;
         let scope = root.enter("vision_model");
         let embeddings = scope.enter("embeddings");
-        let patch_count = config.grid() * config.grid();
 
-        let (class, head, tokens) = match config.pooling {
+        let (class, head) = match config.pooling {
             VitPooling::ClassToken { projection } => {
                 let class = ClassToken {
                     embedding: embeddings.tensor("class_embedding", &[width])?.reshape((1, 1, width))?,
                     norm: LayerNorm::load(&scope.enter("pre_layrnorm"), width, eps)?,
                 };
                 let projection = Linear::load_without_bias(&root.enter("visual_projection"), width, projection)?;
-                (Some(class), Head::ClassToken { projection }, patch_count + 1)
+                (Some(class), Head::ClassToken { projection })
             }
             VitPooling::Attention => {
                 let pooling = AttentionPooling::load(&scope.enter("head"), &config.encoder)?;
-                (None, Head::Attention(pooling), patch_count)
+                (None, Head::Attention(pooling))
             }
         };
         Ok(Self {
             config: *config,
             patches: load_patches(&embeddings.enter("patch_embedding"), config)?,
             class,
-            positions: embeddings.enter("position_embedding").tensor("weight", &[tokens, width])?,
+            positions: embeddings.enter("position_embedding").tensor("weight", &[config.tokens(), width])?,
             encoder: Encoder::load(&scope.enter("encoder"), &config.encoder)?,
             norm: LayerNorm::load(&scope.enter("post_layernorm"), width, eps)?,
             head,
@@ -143,11 +152,16 @@ impl Vit {
         let embedded = self.embed(pixels)?; // [B, S, W]
         let mut blocks = Vec::new();
         let last = self.encoder.forward(embedded, SelfMask::None, keep_blocks.then_some(&mut blocks))?;
+        Ok(VitOutput { blocks, pooled: self.project(&last)? })
+    }
+
+    /// What a block put out, `[B, S, W]`, -> its pooled projection, `[B, D]`, not normalised.
+    pub fn project(&self, states: &Tensor) -> Result<Tensor> {
         let pooled = match &self.head {
-            Head::ClassToken { projection } => projection.forward(&self.norm.forward(&last.narrow(1, 0, 1)?)?)?,
-            Head::Attention(pooling) => pooling.forward(&self.norm.forward(&last)?)?,
+            Head::ClassToken { projection } => projection.forward(&self.norm.forward(&states.narrow(1, 0, 1)?)?)?,
+            Head::Attention(pooling) => pooling.forward(&self.norm.forward(states)?)?,
         }; // [B, 1, D]
-        Ok(VitOutput { blocks, pooled: pooled.squeeze(1)? })
+        pooled.squeeze(1)
     }
 
     /// The input of the first block: `[B, 3, H, W]` -> `[B, S, W]`.

@@ -11,17 +11,20 @@ pub use calibration::{FittedOn, StoredCalibration};
 
 use super::{About, Model, ModelError, fingerprint, store::Store};
 use crate::{
-    features::FrameFeatures,
+    features::{FrameFeatures, Vit},
     frames::{FramePixels, Preprocessing},
     label::{Label, prompts, tidy_name},
     label_embedding::{Calibration, LabelEmbedding, Origin, SpecialTokens, TextPooling, TextTransformer, Tokenizer},
     nn::{Compute, Weights, l2_normalised},
     video_embedding::{VideoEmbedding, frame_mean},
 };
-use candle_core::{D, Device, Tensor};
+use candle_core::{D, DType, Device, Tensor};
 pub(crate) use config::DualEncoderConfig;
 use config::Family;
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 pub(crate) use towers::Towers;
 
 /// Pictures that go through the image tower at once; bounds memory (about 100 MB for ViT-B/16).
@@ -32,6 +35,7 @@ const SENTENCE_BATCH: usize = 64;
 /// A model with two towers.
 pub struct DualEncoder {
     about: About,
+    directory: PathBuf,
     preprocessing: Preprocessing,
     towers: Towers,
     tokenizer: Tokenizer,
@@ -83,6 +87,7 @@ impl DualEncoder {
         };
         Ok(Self {
             about,
+            directory: dir.into(),
             preprocessing,
             towers,
             tokenizer,
@@ -91,6 +96,42 @@ impl DualEncoder {
             thresholds: own.map(StoredCalibration::tidy_thresholds).unwrap_or_default(),
             device: compute.device.clone(),
         })
+    }
+
+    /// The image encoder.
+    pub fn image_tower(&self) -> &Vit {
+        &self.towers.vision
+    }
+
+    /// Both towers' weights, as they lie in the model's files.
+    pub fn weights(&self) -> Result<Weights, ModelError> {
+        Ok(Weights::open(&self.directory, &Compute { device: self.device.clone(), ..Compute::exact()? })?)
+    }
+
+    /// [`Model::encode_frames`] that keeps the outputs of the image tower's last `kept` blocks, of a frame's first view.
+    pub fn encode_frames_keeping(&self, frames: &[FramePixels], kept: usize) -> Result<Vec<FrameFeatures>, ModelError> {
+        let views = self.preprocessing.views.len();
+        let mut features = Vec::with_capacity(frames.len());
+        for batch in frames.chunks((PICTURE_BATCH / views).max(1)) {
+            let pixels = self.preprocessing.normalise(batch, &self.device)?.flatten(0, 1)?; // [B * V, 3, H, W]
+            let output = self.towers.vision.forward(&pixels, kept > 0)?;
+            let first = output.blocks.len().saturating_sub(kept);
+            let blocks = match &output.blocks[first..] {
+                [] => None,
+                // [B * V, K, S, W]
+                last => Some(Tensor::stack(last, 1)?.to_dtype(DType::F16)?.to_device(&Device::Cpu)?),
+            };
+            let mut embeddings = output.pooled.to_vec2::<f32>()?.into_iter().map(l2_normalised); // [B * V, D]
+            for (i, frame) in batch.iter().enumerate() {
+                let of_frame: Vec<Vec<f32>> = embeddings.by_ref().take(views).collect();
+                features.push(FrameFeatures {
+                    time: frame.time,
+                    embedding: normalised_mean(&of_frame, self.dimension()),
+                    blocks: blocks.as_ref().map(|blocks| blocks.get(i * views)?.copy()).transpose()?,
+                });
+            }
+        }
+        Ok(features)
     }
 
     /// The text encoder.
@@ -163,21 +204,7 @@ impl Model for DualEncoder {
     }
 
     fn encode_frames(&self, frames: &[FramePixels]) -> Result<Vec<FrameFeatures>, ModelError> {
-        let views = self.preprocessing.views.len();
-        let mut embeddings = Vec::with_capacity(frames.len() * views);
-        for batch in frames.chunks((PICTURE_BATCH / views).max(1)) {
-            let pixels = self.preprocessing.normalise(batch, &self.device)?.flatten(0, 1)?; // [B * V, 3, H, W]
-            let pooled = self.towers.vision.forward(&pixels, false)?.pooled; // [B * V, D]
-            embeddings.extend(pooled.to_vec2::<f32>()?.into_iter().map(l2_normalised));
-        }
-        let mut embeddings = embeddings.into_iter();
-        Ok(frames
-            .iter()
-            .map(|frame| {
-                let of_frame: Vec<Vec<f32>> = embeddings.by_ref().take(views).collect();
-                FrameFeatures { time: frame.time, embedding: normalised_mean(&of_frame, self.dimension()) }
-            })
-            .collect())
+        self.encode_frames_keeping(frames, 0)
     }
 
     fn encode_window(&self, frames: &[&FrameFeatures]) -> Result<VideoEmbedding, ModelError> {

@@ -106,13 +106,18 @@ impl Model for Finetuned {
     }
 
     fn encode_frames(&self, frames: &[FramePixels]) -> Result<Vec<FrameFeatures>, ModelError> {
-        self.base.encode_frames(frames)
+        match &self.additions.temporal {
+            Some(branch) => self.base.towers()?.encode_frames_keeping(frames, branch.blocks()),
+            None => self.base.encode_frames(frames),
+        }
     }
 
     fn encode_window(&self, frames: &[&FrameFeatures]) -> Result<VideoEmbedding, ModelError> {
         let mean = self.base.encode_window(frames)?.0;
         let mean = Tensor::from_vec(mean, (1, self.dimension()), &Device::Cpu)?;
-        Ok(VideoEmbedding(rows(&self.additions.video(&mean)?)?.swap_remove(0)))
+        let windows = [frames.to_vec()];
+        let embedded = self.additions.videos(self.base.as_ref(), &mean, &windows, None)?;
+        Ok(VideoEmbedding(rows(&embedded)?.swap_remove(0)))
     }
 
     fn encode_labels(&self, labels: &[Label]) -> Result<Vec<LabelEmbedding>, ModelError> {

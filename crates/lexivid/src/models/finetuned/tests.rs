@@ -27,7 +27,7 @@ fn untrained(reader: Reader, prefixes: usize) -> Untrained {
         LabelEncoderConfig { language_model: LANGUAGE_MODEL.into(), layers: Some(2), prefixes, attributes: 3, reader };
     let side = LabelSide::open(Some(&encoder), &compute).unwrap();
     let deviation = side.language_model().map_or(0.0, |model| LanguageModel::token_deviation(model).unwrap());
-    let start = additions_start(1, Calibration { scale: 10.0, bias: -2.0 }, deviation);
+    let start = additions_start(1, Calibration { scale: 10.0, bias: -2.0 }, deviation, None);
     let weights = Weights::start(start, &compute);
     let config = AdditionsConfig { label_encoder: Some(encoder), ..AdditionsConfig::default() };
     let additions = Additions::load(&weights.root(), base.as_ref(), &side, &config).unwrap();

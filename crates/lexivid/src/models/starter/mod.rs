@@ -224,7 +224,7 @@ impl Model for Starter {
             .map(|frame| {
                 let views = unit_rows(&self.features(frame)?)?; // [views, D]
                 let embedding = l2_normalised(views.mean(0)?.to_vec1()?);
-                Ok(FrameFeatures { time: frame.time, embedding })
+                Ok(FrameFeatures { time: frame.time, embedding, blocks: None })
             })
             .collect()
     }

@@ -1,110 +1,29 @@
-use super::{Linear, Norm, Rotary};
-use crate::nn::Compute;
+use super::{AttentionSublayer, KeptAttention, KeptMlp, MlpSublayer, Rotary};
 use half::bf16;
-use lexivid_kernels::{Activation, Attention, Heads, Isa, Mask, Matrix, Operand, Out, Precision, Values, attention};
+use lexivid_kernels::{Mask, Operand, Precision};
 
 /// One pre-norm transformer block: x + attention(norm(x)), then x + mlp(norm(x)).
 #[derive(Debug, Clone)]
 pub struct Block {
-    /// The CPU's instructions.
-    pub isa: Isa,
-    /// Before attention.
-    pub norm1: Norm,
-    /// Projections of queries, keys and values, stacked: `[(H + 2 G) d, W]` for H heads of queries and G of keys.
-    pub qkv: Linear,
-    /// How many heads, and how wide.
-    pub attention: AttentionSizes,
-    /// `[W, H d]`.
-    pub out: Linear,
-    /// Before the MLP.
-    pub norm2: Norm,
-    /// The MLP.
-    pub mlp: Mlp,
+    /// The first half.
+    pub attention: AttentionSublayer,
+    /// The second half.
+    pub mlp: MlpSublayer,
 }
 
-/// Heads of an attention.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AttentionSizes {
-    /// H, of queries.
-    pub heads: usize,
-    /// G, of keys and values.
-    pub kv_heads: usize,
-    /// d.
-    pub head_width: usize,
-}
-
-impl AttentionSizes {
-    /// Width of queries, keys and values side by side.
-    pub fn stacked(self) -> usize {
-        (self.heads + 2 * self.kv_heads) * self.head_width
-    }
-
-    /// Self-attention within sequences of `length`.
-    pub(super) fn of(self, batch: usize, length: usize, mask: Mask) -> Attention {
-        let Self { heads, kv_heads, head_width } = self;
-        let scale = (head_width as f32).powf(-0.5);
-        Attention { batch, queries: length, keys: length, heads, kv_heads, head_width, scale, mask }
-    }
-
-    /// Queries, keys and values of a stacked projection.
-    pub(super) fn parts(self, qkv: Values) -> [Heads; 3] {
-        let at = |head: usize| Heads { values: qkv, stride: self.stacked(), offset: head * self.head_width };
-        [at(0), at(self.heads), at(self.heads + self.kv_heads)]
-    }
-}
-
-/// What follows attention.
-#[derive(Debug, Clone)]
-pub enum Mlp {
-    /// fc2(activation(fc1(x))): CLIP, SigLIP.
-    Plain {
-        /// `[F, W]`.
-        fc1: Linear,
-        /// Between the two.
-        activation: Activation,
-        /// `[W, F]`.
-        fc2: Linear,
-    },
-    /// down(silu(gate(x)) * up(x)) (Shazeer, arXiv 2002.05202): Llama.
-    Gated {
-        /// Gate and up in turn ([`lexivid_kernels::Matrix::pack_gated`]), `[2 F, W]`.
-        gate_up: Linear,
-        /// `[W, F]`.
-        down: Linear,
-    },
-}
-
-impl Mlp {
-    /// A gated MLP of `gate` and `up` `[F, W]` and `down` `[W, F]`.
-    pub fn gated(mut gate: Vec<f32>, mut up: Vec<f32>, down: &[f32], hidden: usize, compute: &Compute) -> Self {
-        // Gate and values are packed sixteen columns in turn: filled up with zeros, which stay zeros.
-        let width = gate.len() / hidden;
-        let padded = hidden.next_multiple_of(16);
-        gate.resize(padded * width, 0.0);
-        up.resize(padded * width, 0.0);
-        let mut wide = vec![0.0; width * padded];
-        for (to, from) in wide.chunks_exact_mut(padded).zip(down.chunks_exact(hidden)) {
-            to[..hidden].copy_from_slice(from);
-        }
-        let gate_up = Matrix::pack_gated(&gate, &up, padded, width, compute.precision);
-        let down = Matrix::pack(&wide, width, padded, compute.precision);
-        Mlp::Gated {
-            gate_up: Linear::packed(gate_up, None, compute.isa),
-            down: Linear::packed(down, None, compute.isa),
-        }
-    }
-}
+/// What [`Block::gradient`] needs of the way forward.
+pub type Kept = (KeptAttention, KeptMlp);
 
 /// Buffers that blocks share; they keep their memory from block to block and from call to call.
 #[derive(Debug)]
 pub struct Workspace {
     /// Left operands of width W (or H d).
-    narrow: Operand,
+    pub(super) narrow: Operand,
     /// Left operands of width F.
-    wide: Operand,
+    pub(super) wide: Operand,
     /// Queries, keys and values `[M, (H + 2 G) d]`; one of the two is used.
-    qkv: Vec<f32>,
-    qkv_bf16: Vec<bf16>,
+    pub(super) qkv: Vec<f32>,
+    pub(super) qkv_bf16: Vec<bf16>,
 }
 
 impl Workspace {
@@ -124,43 +43,26 @@ impl Block {
         rotary: Option<&Rotary>,
         workspace: &mut Workspace,
     ) {
-        let Workspace { narrow, wide, qkv, qkv_bf16 } = workspace;
-        self.norm1.apply(self.isa, x, narrow);
-        let rows = narrow.rows();
-        let stacked = rows * self.attention.stacked();
-        // Rotating what was rounded would round it twice.
-        let values = if rotary.is_some() || self.qkv.precision() == Precision::F32 {
-            qkv.resize(stacked, 0.0);
-            self.qkv.apply(narrow, None, Out::Rows(qkv));
-            if let Some(rotary) = rotary {
-                let AttentionSizes { heads, kv_heads, .. } = self.attention;
-                rotary.turn(qkv, self.attention.stacked(), heads + kv_heads, length, false);
-            }
-            Values::F32(qkv)
-        } else {
-            qkv_bf16.resize(stacked, bf16::ZERO);
-            self.qkv.apply(narrow, None, Out::Bf16(qkv_bf16));
-            Values::Bf16(qkv_bf16)
-        };
-        self.attend(values, rows / length, length, mask, narrow); // [M, H d]
-        self.out.apply(narrow, None, Out::Add(x));
-
-        self.norm2.apply(self.isa, x, narrow);
-        match &self.mlp {
-            Mlp::Plain { fc1, activation, fc2 } => {
-                fc1.apply(narrow, Some(*activation), Out::Operand(wide)); // [M, F]
-                fc2.apply(wide, None, Out::Add(x));
-            }
-            Mlp::Gated { gate_up, down } => {
-                gate_up.apply(narrow, None, Out::Gated(wide)); // [M, F]
-                down.apply(wide, None, Out::Add(x));
-            }
-        }
+        self.attention.forward(x, length, mask, rotary, workspace);
+        self.mlp.forward(x, workspace);
     }
 
-    /// Stacked queries, keys and values -> mixed values `[B * S, H d]`.
-    fn attend(&self, qkv: Values, batch: usize, length: usize, mask: Mask, out: &mut Operand) {
-        let [q, k, v] = self.attention.parts(qkv);
-        attention(self.isa, &self.attention.of(batch, length, mask), q, k, v, out);
+    /// As [`Block::forward`], which see; keeps what the gradient needs. Not for int8.
+    pub fn forward_keeping(&self, x: &mut [f32], length: usize, mask: Mask, rotary: Option<&Rotary>) -> Kept {
+        let attention = self.attention.forward_keeping(x, length, mask, rotary);
+        (attention, self.mlp.forward_keeping(x))
+    }
+
+    /// The gradient with respect to the block's input, `[M, W]`, of that with respect to its output, `dy`.
+    pub fn gradient(
+        &self,
+        (attention, mlp): &Kept,
+        dy: &[f32],
+        length: usize,
+        mask: Mask,
+        rotary: Option<&Rotary>,
+    ) -> Vec<f32> {
+        let d_middle = self.mlp.gradient(mlp, dy, None);
+        self.attention.gradient(attention, &d_middle, length, mask, rotary, None)
     }
 }

@@ -1,5 +1,5 @@
-use crate::nn::Compute;
-use candle_core::{Result, Tensor};
+use crate::nn::{Compute, Scope, WeightsError};
+use candle_core::Tensor;
 use lexivid_kernels::{Activation, Epilogue, Isa, Matrix, Operand, Out, Precision, matmul};
 use std::sync::OnceLock;
 
@@ -16,8 +16,15 @@ pub struct Linear {
 }
 
 impl Linear {
+    /// Reads `weight` `[output, input]` and `bias` `[output]`.
+    pub fn load(scope: &Scope, input: usize, output: usize) -> Result<Self, WeightsError> {
+        let compute = scope.compute();
+        let weight = Matrix::pack(&scope.values("weight", &[output, input])?, output, input, compute.precision);
+        Ok(Self::packed(weight, Some(scope.values("bias", &[output])?), compute.isa))
+    }
+
     /// From W `[out, in]` and b `[out]`.
-    pub fn new(weight: &Tensor, bias: Option<&Tensor>, compute: &Compute) -> Result<Self> {
+    pub fn new(weight: &Tensor, bias: Option<&Tensor>, compute: &Compute) -> candle_core::Result<Self> {
         let (output, input) = weight.dims2()?;
         let values = weight.flatten_all()?.to_vec1()?;
         let weight = Matrix::pack(&values, output, input, compute.precision);

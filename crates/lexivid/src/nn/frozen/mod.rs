@@ -1,21 +1,23 @@
 //! Frozen transformer blocks on the CPU, on `lexivid-kernels`: weights packed once, the residual stream in f32, everything
 //! between two products in the layout and precision that the next one wants.
 //!
-//! Gradients pass through to the input (`op`); weights are constants and get none, but for the blocks that
+//! Gradients pass through to the input (`op`); weights are constants and get none, but for the halves of blocks that
 //! `nn::trained` packs anew for every step (`weight_gradients`).
 
+mod attention;
 mod block;
-mod gradient;
 mod linear;
+mod mlp;
 mod norm;
 mod op;
 mod rotary;
 mod stack;
 mod weight_gradients;
 
-pub use block::{AttentionSizes, Block, Mlp};
-pub(super) use gradient::Kept;
+pub use attention::{AttentionSizes, AttentionSublayer, KeptAttention};
+pub use block::{Block, Kept, Workspace};
 pub use linear::Linear;
+pub use mlp::{KeptMlp, Mlp, MlpSublayer};
 pub use norm::Norm;
 pub use rotary::Rotary;
 pub use stack::Stack;

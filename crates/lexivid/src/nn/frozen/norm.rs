@@ -1,3 +1,4 @@
+use crate::nn::{EncoderConfig, Scope, WeightsError};
 use lexivid_kernels::{Isa, Operand, layer_norm, layer_norm_gradient, rms_norm, rms_norm_gradient};
 
 /// Normalisation before attention and MLP.
@@ -22,6 +23,12 @@ pub enum Norm {
 }
 
 impl Norm {
+    /// A layer norm: reads `weight` and `bias`.
+    pub fn load(scope: &Scope, config: &EncoderConfig) -> Result<Self, WeightsError> {
+        let values = |name| scope.values(name, &[config.width]);
+        Ok(Norm::Layer { gain: values("weight")?, bias: values("bias")?, eps: config.layer_norm_eps as f32 })
+    }
+
     /// Rows `[M, W]` -> the left operand of a product.
     pub fn apply(&self, isa: Isa, x: &[f32], out: &mut Operand) {
         match self {

@@ -1,6 +1,6 @@
 //! Frozen layers as operations of candle's autodiff, with gradients for their inputs only.
 
-use super::{Block, Linear, Rotary, gradient::Kept};
+use super::{Block, Kept, Linear, Rotary};
 use crate::nn::{SelfMask, values};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 use lexivid_kernels::{Operand, Out, Precision};
@@ -22,7 +22,7 @@ impl CustomOp1 for BlockOp {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (_, length, _) = layout.shape().dims3()?;
-        differentiable(self.block.qkv.precision())?;
+        differentiable(self.block.attention.qkv.precision())?;
         let mut x = contiguous(storage, layout)?.to_vec();
         let kept = self.block.forward_keeping(&mut x, length, self.mask.kernel(), self.rotary.as_deref());
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
@@ -33,7 +33,7 @@ impl CustomOp1 for BlockOp {
         let (_, length, _) = x.dims3()?;
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(kept) = &*kept else { bail!("frozen-block: a gradient before the way forward") };
-        let dx = self.block.gradient(kept, &values(dy)?, length, self.mask.kernel(), self.rotary.as_deref(), None);
+        let dx = self.block.gradient(kept, &values(dy)?, length, self.mask.kernel(), self.rotary.as_deref());
         Ok(Some(Tensor::from_vec(dx, x.shape(), x.device())?))
     }
 }

@@ -1,4 +1,4 @@
-use super::{Block, Rotary, block::Workspace, op::BlockOp};
+use super::{Block, Rotary, Workspace, op::BlockOp};
 use crate::nn::{SelfMask, values};
 use candle_core::{Result, Tensor};
 use lexivid_kernels::{Mask, Precision};

@@ -1,8 +1,8 @@
-//! Gradients with respect to a block's weights, for where they are trained after all.
+//! Gradients with respect to the weights of a half of a block, for where they are trained after all.
 
 use candle_core::{Device, Result, Tensor};
 
-/// Gradients of one block's weights, layers in the order in which data passes them.
+/// Gradients of the weights of one half of a block, layers in the order in which data passes them.
 #[derive(Debug, Default)]
 pub struct WeightGradients {
     /// Last layer first: the way back fills it.
@@ -27,7 +27,7 @@ impl WeightGradients {
         self.layers.push(layer);
     }
 
-    /// All of them: norm1 (gain, bias), qkv (W, b), out, norm2, fc1, fc2.
+    /// All of them: norm (gain, bias), qkv (W, b), out; or norm, fc1, fc2.
     pub fn into_flat(self) -> Result<Vec<f32>> {
         match self.failed {
             Some(error) => Err(error),

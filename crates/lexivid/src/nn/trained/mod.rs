@@ -1,13 +1,15 @@
-//! Transformer blocks whose weights are trained, on the CPU: the kernels' blocks of [`super::frozen`], packed anew for every
-//! step, as operations of candle's autodiff with gradients for input and weights.
+//! Transformer blocks, and halves of them, whose weights are trained, on the CPU: the kernels' sublayers of [`super::frozen`], packed anew for
+//! every step, as operations of candle's autodiff with gradients for input and weights.
 //!
 //! Products are as precise as [`super::Compute`] says; weights, gradients and the residual stream are f32.
 
 mod block;
 mod layer_norm;
+mod sublayer;
 
 pub use block::TrainedBlock;
 pub(super) use layer_norm::layer_norm;
+pub use sublayer::TrainedSublayer;
 
 use candle_core::{CpuStorage, Layout, Result, bail};
 

@@ -4,6 +4,7 @@ use crate::{
     models::{AdditionsConfig, HeadsConfig},
     soft_attributes::{PromptingConfig, Reader},
     training::{Plan, TrainingError, TrainingPrecision},
+    video_embedding::TemporalConfig,
 };
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ pub struct FinetuneConfig {
     pub seed: u64,
     /// The frozen model: a name, a hub id or a directory.
     pub model: String,
-    /// In what precision the frozen model computes; what is trained is f32.
+    /// In what precision the frozen model, and the products of a temporal branch, compute; what is trained is f32.
     #[serde(default)]
     pub precision: TrainingPrecision,
     /// Examples, with both splits.
@@ -42,6 +43,9 @@ pub struct FinetuneConfig {
     /// Which embeddings have a residual head.
     #[serde(default)]
     pub heads: HeadsConfig,
+    /// The temporal branch, if there is to be one.
+    #[serde(default)]
+    pub temporal: Option<TemporalConfig>,
     /// The label encoder, if there is to be one.
     #[serde(default)]
     pub label_encoder: Option<LabelEncoderConfig>,
@@ -95,7 +99,7 @@ fn one() -> usize {
 impl FinetuneConfig {
     /// What is trained on top of the frozen model.
     pub fn additions(&self) -> AdditionsConfig {
-        AdditionsConfig { heads: self.heads, label_encoder: self.label_encoder.clone() }
+        AdditionsConfig { heads: self.heads, temporal: self.temporal, label_encoder: self.label_encoder.clone() }
     }
 
     /// What cannot be, before anything is computed.
@@ -106,6 +110,14 @@ impl FinetuneConfig {
         let bad = |field: &str, reason: String| Err(TrainingError::Config { path: field.into(), reason });
         if self.labels_a_step == Some(0) {
             return bad("labels_a_step", "expected at least 1, got 0".into());
+        }
+        if let Some(TemporalConfig { blocks, drop_path }) = self.temporal {
+            if blocks == 0 {
+                return bad("[temporal]", "expected at least 1 block, got 0".into());
+            }
+            if !(0.0..1.0).contains(&drop_path) {
+                return bad("[temporal]", format!("expected a drop_path from 0 to below 1, got {drop_path}"));
+            }
         }
         if let Some(grounding) = &self.grounding {
             if self.label_encoder.is_none() {

@@ -39,11 +39,19 @@ impl<'a> FeatureCache<'a> {
         fs::create_dir_all(&directory).map_err(TrainingError::io(&directory))?;
         let sampling = Sampling::new(Windowing::Whole, frames);
         let sampling = sampling.map_err(|e| TrainingError::Config { path: "frames".into(), reason: e.to_string() })?;
-        let look = LookOptions { sampling, shots: false, dedup: true, decode: DecodeOptions::default() };
+        let look =
+            LookOptions { sampling, shots: false, dedup: true, keep_blocks: 0, decode: DecodeOptions::default() };
         let about = model.about();
         let preprocessing = serde_json::to_string(model.preprocessing()).expect("plain fields");
         let key = format!("{} {} {preprocessing} {frames}", about.fingerprint, about.precision);
         Ok(Self { model, directory, store, look, key })
+    }
+
+    /// With the outputs of the image tower's last `blocks` blocks besides; large.
+    pub fn keeping_blocks(mut self, blocks: usize) -> Self {
+        self.look.keep_blocks = blocks;
+        self.key = format!("{} {blocks} blocks", self.key);
+        self
     }
 
     /// The frames of one example. `Break` from `observer`, which is asked often, stops.
@@ -69,8 +77,9 @@ impl<'a> FeatureCache<'a> {
             Media::Frames { paths, rate } => look_at_frames(self.model, paths, *rate, &options, observer)?,
         };
         let embeddings = looked.frame_embeddings.chunks_exact(self.model.dimension());
+        let mut blocks = looked.frame_blocks.into_iter();
         let frames: Vec<FrameFeatures> = (looked.frame_times.iter().zip(embeddings))
-            .map(|(&time, embedding)| FrameFeatures { time, embedding: embedding.to_vec() })
+            .map(|(&time, embedding)| FrameFeatures { time, embedding: embedding.to_vec(), blocks: blocks.next() })
             .collect();
         if let Some(path) = path {
             self.write(&path, &frames)?;
@@ -101,19 +110,29 @@ impl<'a> FeatureCache<'a> {
         let tensors = safetensors::load(path, &Device::Cpu).ok()?;
         let times = tensors.get("times")?.to_vec1::<f64>().ok()?;
         let embeddings = tensors.get("embeddings")?.to_vec2::<f32>().ok()?;
-        let fits = times.len() == embeddings.len() && embeddings.iter().all(|e| e.len() == self.model.dimension());
-        let frames = times.into_iter().zip(embeddings).map(|(time, embedding)| FrameFeatures { time, embedding });
-        fits.then(|| frames.collect())
+        let blocks = tensors.get("blocks"); // [T, K, S, W]
+        let fits = times.len() == embeddings.len()
+            && embeddings.iter().all(|e| e.len() == self.model.dimension())
+            && blocks.map_or(0, |blocks| blocks.dims()[1]) == self.look.keep_blocks;
+        let frames = times.into_iter().zip(embeddings).enumerate().map(|(i, (time, embedding))| {
+            let blocks = blocks.map(|blocks| blocks.get(i)).transpose().ok()?;
+            Some(FrameFeatures { time, embedding, blocks })
+        });
+        fits.then(|| frames.collect()).flatten()
     }
 
     fn write(&self, path: &Path, frames: &[FrameFeatures]) -> Result<(), TrainingError> {
         let (count, width) = (frames.len(), self.model.dimension());
         let times = frames.iter().map(|f| f.time).collect::<Vec<_>>();
         let embeddings = frames.iter().flat_map(|f| f.embedding.iter().copied()).collect::<Vec<_>>();
-        let tensors = HashMap::from([
+        let mut tensors = HashMap::from([
             ("times", Tensor::from_vec(times, count, &Device::Cpu)?),
             ("embeddings", Tensor::from_vec(embeddings, (count, width), &Device::Cpu)?),
         ]);
+        let blocks: Vec<&Tensor> = frames.iter().filter_map(|f| f.blocks.as_ref()).collect();
+        if !blocks.is_empty() {
+            tensors.insert("blocks", Tensor::stack(&blocks, 0)?);
+        }
         let partial = tempfile::NamedTempFile::new_in(&self.directory).map_err(TrainingError::io(path))?;
         safetensors::save(&tensors, partial.path())?;
         partial.persist(path).map_err(|e| TrainingError::io(path)(e.error))?;

@@ -18,16 +18,18 @@ pub use features::FeatureCache;
 pub use loss::{LossConfig, multi_label};
 pub use regularization::{InterpolationConfig, RegularizationConfig};
 
-use super::{Gradients, Task, TrainingError, additions_start};
+use super::{Gradients, Task, TemporalStart, TrainingError, additions_start};
 use crate::{
     classify::ClassifyError,
     dataset::{Manifest, Truth, Truths, Vocabulary},
     eval::{EvaluationOptions, Scores, evaluate, platt},
+    features::FrameFeatures,
     label_embedding::Calibration,
     models::{Additions, FINETUNED, FinetunedConfig, LabelSide, LabelTexts, Model, ModelError, Precision},
     nn::{Compute, Weights, unit_rows},
     soft_attributes::LanguageModel,
     video::VideoError,
+    video_embedding::{TemporalBranch, TemporalConfig},
 };
 use candle_core::{Device, Tensor, Var, safetensors};
 use grounding::Grounding;
@@ -57,6 +59,8 @@ pub struct Looking {
 struct Split {
     /// f_v of the frozen model, `[E, D]`.
     videos: Tensor,
+    /// The frames of every example, where there is a temporal branch to look at them.
+    windows: Vec<Vec<FrameFeatures>>,
     truths: Truths,
 }
 
@@ -96,17 +100,28 @@ impl<'a> Finetuning<'a> {
         let vocabulary = Vocabulary::read(&config.labels)?;
         let manifest = Manifest::read(&config.manifest)?;
         let (train, validation) = (manifest.clone().of_split(&config.train)?, manifest.of_split(&config.validation)?);
-        let cache = FeatureCache::new(model, config.frames, cache)?;
+        let mut cache = FeatureCache::new(model, config.frames, cache)?;
+        if let Some(TemporalConfig { blocks, .. }) = config.temporal {
+            let there = model.towers()?.image_tower().config().encoder.layers;
+            if blocks > there {
+                let reason = format!("expected at most the {there} blocks of the image tower, got {blocks}");
+                return Err(TrainingError::Config { path: "[temporal]".into(), reason });
+            }
+            cache = cache.keeping_blocks(blocks);
+        }
         let total = train.examples().len() + validation.examples().len();
         let mut done = 0;
         let mut split = |manifest: &Manifest| -> Result<Split, TrainingError> {
             let (all, _) = manifest.truths(&vocabulary)?;
-            let (mut videos, mut truths) = (Vec::new(), Truths::new(all.labels()));
+            let (mut videos, mut windows, mut truths) = (Vec::new(), Vec::new(), Truths::new(all.labels()));
             for (index, example) in manifest.examples().iter().enumerate() {
                 match cache.get(manifest, example, &mut || observer(Looking { done, total })) {
                     Ok(frames) => {
                         videos.extend(model.encode_window(&frames.iter().collect::<Vec<_>>())?.0);
                         truths.push(all.row(index));
+                        if config.temporal.is_some() {
+                            windows.push(frames);
+                        }
                     }
                     Err(TrainingError::Classify(ClassifyError::Video(error))) => failed(&error),
                     Err(error) => return Err(error),
@@ -119,7 +134,7 @@ impl<'a> Finetuning<'a> {
                 return Err(TrainingError::Data { what, expected, got: "none".into() });
             }
             let videos = Tensor::from_vec(videos, (truths.examples(), model.dimension()), &Device::Cpu)?;
-            Ok(Split { videos, truths })
+            Ok(Split { videos, windows, truths })
         };
         let (train, validation) = (split(&train)?, split(&validation)?);
 
@@ -143,7 +158,12 @@ impl<'a> Finetuning<'a> {
         let prefix_deviation = label_side.language_model().map(LanguageModel::token_deviation).transpose()?;
         let exact = Compute { precision: Precision::F32, ..compute };
         let calibration = fitted(&train, &texts.plain, &trained)?.unwrap_or(first.calibration);
-        let start = additions_start(config.seed, calibration, prefix_deviation.unwrap_or_default());
+        let temporal = |branch| -> Result<TemporalStart, ModelError> {
+            let towers = model.towers()?;
+            Ok(TemporalStart { branch, config: *towers.image_tower().config(), weights: towers.weights()? })
+        };
+        let temporal = config.temporal.map(temporal).transpose()?;
+        let start = additions_start(config.seed, calibration, prefix_deviation.unwrap_or_default(), temporal);
         let weights = Weights::start(start, &exact);
         let additions = Additions::load(&weights.root(), model, &label_side, &config.additions())?;
         label_side.keep_states(&additions, &mut texts)?;
@@ -182,9 +202,21 @@ impl<'a> Finetuning<'a> {
         s.broadcast_mul(&self.additions.log_scale.exp()?)?.broadcast_add(&self.additions.bias)
     }
 
-    /// f_v of examples, `[B, D]`, L2-normalised.
-    fn videos(&self, frozen: &Tensor) -> Result<Tensor, TrainingError> {
-        Ok(unit_rows(&self.additions.video(frozen)?)?)
+    /// f_v of the examples `chosen`, `[B, D]`, L2-normalised, and that of the frozen model.
+    fn videos(&self, split: &Split, chosen: &[u32], shares: Option<&[f32]>) -> Result<(Tensor, Tensor), TrainingError> {
+        let frozen = split.videos.index_select(&Tensor::from_slice(chosen, chosen.len(), &Device::Cpu)?, 0)?;
+        let windows: Vec<Vec<&FrameFeatures>> = match split.windows.as_slice() {
+            [] => Vec::new(),
+            windows => chosen.iter().map(|&example| windows[example as usize].iter().collect()).collect(),
+        };
+        Ok((unit_rows(&self.additions.videos(self.base, &frozen, &windows, shares)?)?, frozen))
+    }
+
+    /// What the branch's part in every example of a step is multiplied by: nothing is dropped on the average.
+    fn shares(&self, count: usize, random: &mut ChaCha8Rng) -> Option<Vec<f32>> {
+        let dropped =
+            self.additions.temporal.as_ref().map(TemporalBranch::drop_path).filter(|&dropped| dropped > 0.0)?;
+        Some((0..count).map(|_| if happens(random, dropped) { 0.0 } else { 1.0 / (1.0 - dropped) }).collect())
     }
 
     /// f_t of all labels, `[L, D]`, L2-normalised, without gradients.
@@ -207,9 +239,8 @@ impl<'a> Finetuning<'a> {
             .flat_map(|&e| labels.iter().map(move |&l| (e, l)))
             .map(|(e, l)| self.train.truths.row(e as usize)[l as usize])
             .collect();
-        let chosen = Tensor::from_slice(&chosen, chosen.len(), &Device::Cpu)?;
-        let frozen = self.train.videos.index_select(&chosen, 0)?; // [B, D]
-        let videos = self.videos(&frozen)?;
+        let shares = self.shares(chosen.len(), random);
+        let (videos, frozen) = self.videos(&self.train, &chosen, shares.as_deref())?;
         let embedded = self.label_side.embed(self.base, &self.additions, &self.texts, &labels, disturbance.as_ref())?;
         let embedded = unit_rows(&embedded.labels)?; // [l, D]
         // Of so many labels that these stand for.
@@ -263,6 +294,9 @@ fn fitted(train: &Split, plain: &Tensor, trained: &[u32]) -> Result<Option<Calib
         .collect();
     Ok(platt::fit(known.iter().copied()).ok())
 }
+
+/// Videos that are embedded at once where no gradient is wanted; bounds memory.
+const VIDEOS_AT_ONCE: usize = 64;
 
 /// Labels that are embedded at once where no gradient is wanted; bounds memory.
 const LABELS_AT_ONCE: usize = 64;
@@ -335,11 +369,15 @@ impl Task for Finetuning<'_> {
     }
 
     fn validate(&mut self) -> Result<Vec<(String, f64)>, TrainingError> {
-        let videos = self.videos(&self.validation.videos)?;
-        let probabilities = candle_nn::ops::sigmoid(&self.logits(&videos, &self.all_labels()?)?)?;
+        let labels = self.all_labels()?;
         let mut scores = Scores::new(self.validation.truths.labels());
-        for row in probabilities.detach().to_vec2::<f32>()? {
-            scores.push(&row)?;
+        let all: Vec<u32> = (0..self.validation.truths.examples() as u32).collect();
+        for chosen in all.chunks(VIDEOS_AT_ONCE) {
+            let (videos, _) = self.videos(&self.validation, chosen, None)?;
+            let probabilities = candle_nn::ops::sigmoid(&self.logits(&videos.detach(), &labels)?)?;
+            for row in probabilities.detach().to_vec2::<f32>()? {
+                scores.push(&row)?;
+            }
         }
         let options = EvaluationOptions::new(scores.labels(), 0.5);
         let evaluation = evaluate(&scores, &self.validation.truths, &self.vocabulary, &options)?;
@@ -353,6 +391,9 @@ impl Task for Finetuning<'_> {
         self.validated = numbers.filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
         if let Some(encoder) = &self.additions.label_encoder {
             self.validated.push(("gate".into(), encoder.gate().to_scalar::<f32>()?.into()));
+        }
+        if let Some(branch) = &self.additions.temporal {
+            self.validated.push(("temporal gate".into(), branch.gate().to_scalar::<f32>()?.into()));
         }
         if let Some(grounding) = &self.grounding {
             let cosine = grounding.cosine(self.base, &self.label_side, &self.additions)?;

@@ -95,6 +95,7 @@ fn world(dir: &Path) -> FinetuneConfig {
         accumulate: 2,
         loss: LossConfig::Bce,
         heads: HeadsConfig { video: head, label: head },
+        temporal: None,
         label_encoder: None,
         labels_a_step: None,
         grounding: None,
@@ -116,13 +117,26 @@ fn begin<'a>(
 }
 
 fn probability_logits(task: &Finetuning, split: &Split) -> Vec<Vec<f32>> {
-    task.logits(&task.videos(&split.videos).unwrap(), &task.all_labels().unwrap()).unwrap().to_vec2().unwrap()
+    let all: Vec<u32> = (0..split.truths.examples() as u32).collect();
+    let (videos, _) = task.videos(split, &all, None).unwrap();
+    task.logits(&videos, &task.all_labels().unwrap()).unwrap().to_vec2().unwrap()
 }
 
 #[test]
 fn colours_are_learned_by_heads_and_the_checkpoint_classifies_as_trained() {
     let dir = tempfile::tempdir().unwrap();
     learns_colours(world(dir.path()), dir.path());
+}
+
+#[test]
+fn colours_are_learned_through_a_temporal_branch_and_the_checkpoint_classifies_as_trained() {
+    for drop_path in [0.0, 0.2] {
+        let dir = tempfile::tempdir().unwrap();
+        let config = world(dir.path());
+        let heads = HeadsConfig { video: None, ..config.heads };
+        let temporal = Some(TemporalConfig { blocks: 2, drop_path });
+        learns_colours(FinetuneConfig { heads, temporal, ..config }, dir.path());
+    }
 }
 
 #[test]
@@ -181,7 +195,10 @@ fn learns_colours(config: FinetuneConfig, dir: &Path) {
     // What is saved says what was trained.
     let saved = load(trained.to_str().unwrap(), &Compute::exact().unwrap()).unwrap();
     let labels = saved.encode_labels(&task.vocabulary.labels()[..]).unwrap();
-    let frames = FeatureCache::new(&model, 1, &dir.join("cache")).unwrap();
+    let mut frames = FeatureCache::new(&model, 1, &dir.join("cache")).unwrap();
+    if let Some(temporal) = config.temporal {
+        frames = frames.keeping_blocks(temporal.blocks);
+    }
     let manifest = Manifest::read(&config.manifest).unwrap().of_split("val").unwrap();
     let expected = probability_logits(&task, &task.validation);
     for (example, expected) in manifest.examples().iter().zip(expected) {
@@ -246,6 +263,10 @@ fn what_cannot_be_learned_from_is_said() {
         });
         assert!(error(FinetuneConfig { label_encoder, ..config.clone() }).contains(said));
     }
+    for (blocks, drop_path, said) in [(0, 0.0, "1 block"), (3, 0.0, "the 2 blocks"), (1, 1.0, "drop_path")] {
+        let temporal = Some(TemporalConfig { blocks, drop_path });
+        assert!(error(FinetuneConfig { temporal, ..config.clone() }).contains(said));
+    }
     let unseen = r#"[{"name": "red", "seen": false}, {"name": "blue", "seen": false}]"#;
     fs::write(dir.path().join("vocabulary.json"), unseen).unwrap();
     assert!(error(config).contains("a label that is there in some example"));
@@ -307,8 +328,9 @@ fn a_finetuned_model_that_is_held_to_the_frozen_one_stays_nearer_to_it() {
         let mut task = begin(config.clone(), &model, dir.path()).0.unwrap();
         let out = tempfile::tempdir().unwrap();
         run(&mut task, &config.plan, "c", out.path(), false, &mut |_| ControlFlow::Continue(())).unwrap();
-        let trained = unit_rows(&task.videos(&task.train.videos).unwrap()).unwrap();
-        distance(&trained, &task.train.videos).unwrap().to_scalar::<f32>().unwrap()
+        let all: Vec<u32> = (0..task.train.truths.examples() as u32).collect();
+        let (trained, frozen) = task.videos(&task.train, &all, None).unwrap();
+        distance(&trained, &frozen).unwrap().to_scalar::<f32>().unwrap()
     };
     let free = apart(RegularizationConfig::default());
     assert!(free > 1e-3, "{free}");

@@ -1,0 +1,49 @@
+use super::mean_class;
+use crate::{
+    features::VitConfig,
+    nn::{AttentionSublayer, MlpSublayer, Scope, WeightsError},
+};
+use candle_core::{Result, Tensor};
+
+/// One block of the branch: along time, across space, MLP.
+#[derive(Debug)]
+pub struct Block {
+    /// T step: for every patch site, self-attention over the frames. Its output projection begins at zero.
+    time: AttentionSublayer,
+    /// S step: for every frame, self-attention among class token and patches. Begins as the tower's block beside it, as the MLP does.
+    space: AttentionSublayer,
+    mlp: MlpSublayer,
+}
+
+impl Block {
+    /// Reads `time` (`layer_norm1`, `self_attn`) and `space` (the names of a tower's block).
+    pub fn load(scope: &Scope, tower: &VitConfig) -> std::result::Result<Self, WeightsError> {
+        let space = scope.enter("space");
+        Ok(Self {
+            time: AttentionSublayer::load(&scope.enter("time"), &tower.encoder)?,
+            space: AttentionSublayer::load(&space, &tower.encoder)?,
+            mlp: MlpSublayer::load(&space, &tower.encoder)?,
+        })
+    }
+
+    /// `x`: `[B, T, S, W]`, the first `class_tokens` of S (one or none) the same in every frame. Returns the same.
+    pub fn forward(&self, x: &Tensor, class_tokens: usize) -> Result<Tensor> {
+        let (batch, frames, tokens, width) = x.dims4()?;
+        let patches = tokens - class_tokens;
+
+        // T step; the class token is left as it is.
+        let sites = x.narrow(2, class_tokens, patches)?.transpose(1, 2)?; // [B, N, T, W]
+        let sites = self.time.forward(&sites.contiguous()?.flatten(0, 1)?)?; // [B * N, T, W]
+        let sites = sites.reshape((batch, patches, frames, width))?.transpose(1, 2)?; // [B, T, N, W]
+        let x = match class_tokens {
+            0 => sites.contiguous()?,
+            _ => Tensor::cat(&[&x.narrow(2, 0, class_tokens)?, &sites.contiguous()?], 2)?,
+        };
+
+        // S step; every frame changes its own copy of the class token, and the window goes on with their mean.
+        let x = self.space.forward(&x.flatten(0, 1)?)?.reshape((batch, frames, tokens, width))?;
+        let x = mean_class(&x, class_tokens)?;
+
+        self.mlp.forward(&x.flatten(0, 1)?)?.reshape((batch, frames, tokens, width))
+    }
+}
