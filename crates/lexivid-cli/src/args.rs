@@ -44,7 +44,7 @@ pub enum Command {
     Eval(Eval),
     /// Fit what makes a model's similarities probabilities, and keep it with the model
     Calibrate(Calibrate),
-    /// Measure time per stage and peak memory on a video
+    /// Measure time per stage and peak memory on a video, or what each part of the method is worth
     Bench(Bench),
     /// Finetune a frozen model to the labels of a data set
     Train(Train),
@@ -583,10 +583,16 @@ pub enum EvalCommand {
     },
 }
 
+/// `lexivid bench VIDEO`: time and memory; `lexivid bench method ..`: the ablation tables of the method.
 #[derive(ClapArgs)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Bench {
+    #[command(subcommand)]
+    pub command: Option<BenchCommand>,
+
     /// The video
-    pub video: String,
+    #[arg(required = true)]
+    pub video: Option<String>,
 
     /// Labels, comma-separated
     #[arg(long, short, default_value = "dog, guitar, riding a bike")]
@@ -603,6 +609,46 @@ pub struct Bench {
     pub sampling: SamplingArgs,
 
     /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Subcommand)]
+pub enum BenchCommand {
+    /// Finetune a model on Stage once a row of a table and seed, and print what each part of the method is worth
+    ///
+    /// Runs that are done are kept and not made again, runs that were broken off go on where they were. docs/TRAINING.md
+    /// describes the table's file.
+    Method(BenchMethod),
+}
+
+#[derive(ClapArgs)]
+pub struct BenchMethod {
+    /// What `lexivid stage render` made
+    #[arg(value_name = "STAGE_DIR")]
+    pub stage: PathBuf,
+
+    /// The frozen model: a name, a hub id or a directory
+    #[arg(long, short, env = "LEXIVID_MODEL", value_name = "NAME|DIR")]
+    pub model: String,
+
+    /// Directory for metrics, models and results
+    #[arg(long, short, value_name = "DIR")]
+    pub output: PathBuf,
+
+    /// What to compare with what; crates/lexivid-stage/method.toml if not given
+    #[arg(long, value_name = "FILE.toml")]
+    pub table: Option<PathBuf>,
+
+    /// Only run these rows, comma-separated; the others are shown as far as they are there
+    #[arg(long, value_delimiter = ',', value_name = "NAME,..")]
+    pub rows: Vec<String>,
+
+    /// Seeds of every row, comma-separated
+    #[arg(long, value_delimiter = ',', default_value = "1,2,3", value_name = "N,..")]
+    pub seeds: Vec<u32>,
+
+    /// Print JSON: everything that was measured
     #[arg(long)]
     pub json: bool,
 }

@@ -61,6 +61,6 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
                 )
                 | Error::Training(TrainingError::Config { .. } | TrainingError::Dataset(_))
         )
-    ) || matches!(stage, Some(StageError::OtherStage { .. }));
+    ) || matches!(stage, Some(StageError::OtherStage { .. } | StageError::Table { .. }));
     if error.is::<WrongUse>() || wrong { ExitCode::from(2) } else { ExitCode::FAILURE }
 }

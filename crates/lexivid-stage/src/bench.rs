@@ -3,19 +3,19 @@
 use crate::{Assets, SpritePictures, World, scene::SIDE};
 use image::RgbImage;
 use lexivid::{
-    eval::{Evaluation, LabelEvaluation},
+    eval::{Evaluation, LabelEvaluation, metrics::chance_average_precision},
     frames::preprocess,
     label::Kind,
     models::{Model, ModelError},
     training::contrastive::Pictures,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The vocabulary's subsets, in the order in which they are told.
 const SUBSETS: [&str; 5] = ["seen", "U1", "U2", "P", "C"];
 
 /// One line of the table: labels of one subset and kind.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// seen, U1, U2, P, C.
     pub subset: String,
@@ -30,7 +30,7 @@ pub struct Row {
 }
 
 /// Actions against themselves backwards.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reversed {
     /// seen or U2.
     pub subset: String,
@@ -63,7 +63,8 @@ pub fn rows(evaluation: &Evaluation) -> Vec<Row> {
             let is_here = |l: &&LabelEvaluation| l.subset.as_deref() == Some(subset) && l.kind == Some(kind);
             let labels: Vec<_> = evaluation.labels.iter().filter(is_here).collect();
             let measured: Vec<f64> = labels.iter().filter_map(|l| l.average_precision).collect();
-            let guessed = |l: &&LabelEvaluation| l.average_precision.map(|_| guess(l.positives, l.negatives));
+            let guessed =
+                |l: &&LabelEvaluation| l.average_precision.map(|_| chance_average_precision(l.positives, l.negatives));
             let chance: Vec<f64> = labels.iter().filter_map(guessed).collect();
             if !measured.is_empty() {
                 let (labels, mean_average_precision) = (measured.len(), mean(&measured));
@@ -86,7 +87,7 @@ pub fn reversed(evaluation: &Evaluation) -> Vec<Reversed> {
             mean_average_precision: all(|r| r.average_precision),
             chance: all(|r| {
                 let positives = (r.chance * r.examples as f64).round() as usize;
-                guess(positives, r.examples - positives)
+                chance_average_precision(positives, r.examples - positives)
             }),
         })
     };
@@ -119,35 +120,6 @@ pub fn zero_shot(model: &dyn Model, assets: &Assets, seed: u64) -> Result<ZeroSh
     Ok(ZeroShot { pictures: pictures.len(), names: labels.len(), top1: share(first), top5: share(among_five) })
 }
 
-/// The expected AP of a ranking that means nothing: the mean over places k of E\[precision at k | a positive at k\] = (1 + (k - 1) (P - 1) /
-/// (N - 1)) / k, for P positives among N. More than the share P / N, by much where positives are few.
-fn guess(positives: usize, negatives: usize) -> f64 {
-    let (p, n) = (positives as f64, (positives + negatives) as f64);
-    let others = if n > 1.0 { (p - 1.0) / (n - 1.0) } else { 0.0 };
-    (0..positives + negatives).map(|before| (1.0 + before as f64 * others) / (before + 1) as f64).sum::<f64>() / n
-}
-
 fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::guess;
-    use lexivid::eval::metrics::average_precision;
-
-    /// All rankings, one by one.
-    #[test]
-    fn a_guess_is_the_mean_over_all_rankings() {
-        for (positives, total) in [(1usize, 1usize), (1, 6), (2, 7), (5, 8), (8, 8)] {
-            let (mut sum, mut rankings) = (0.0, 0);
-            for places in (0u32..1 << total).filter(|places| places.count_ones() as usize == positives) {
-                let ranked: Vec<(f32, bool)> = (0..total).map(|i| (-(i as f32), places >> i & 1 == 1)).collect();
-                sum += average_precision(&ranked).unwrap();
-                rankings += 1;
-            }
-            let expected = sum / f64::from(rankings);
-            assert!((guess(positives, total - positives) - expected).abs() < 1e-12, "{positives} of {total}");
-        }
-    }
 }

@@ -51,6 +51,14 @@ pub enum StageError {
         /// What is there.
         got: String,
     },
+    /// The table of `lexivid bench method` is not usable.
+    #[error("{path}: {reason}", path = .path.display())]
+    Table {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and what was found.
+        reason: String,
+    },
     /// The observer asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -66,7 +74,7 @@ impl StageError {
             StageError::Film { .. } => Some("FFmpeg needs its libx264 encoder for this".into()),
             StageError::OtherStage { .. } => Some("choose another directory, or delete this one".into()),
             StageError::Dataset(e) => e.hint(),
-            StageError::Io { .. } | StageError::Interrupted => None,
+            StageError::Io { .. } | StageError::Table { .. } | StageError::Interrupted => None,
         }
     }
 }

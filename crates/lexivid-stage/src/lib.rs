@@ -21,6 +21,7 @@ mod dataset;
 mod error;
 mod film;
 pub mod labels;
+pub mod method;
 pub mod motion;
 mod pictures;
 mod random;

@@ -37,10 +37,13 @@ use std::{
 };
 
 fn load_model(args: &ModelArgs, progress: &Progress) -> anyhow::Result<Arc<dyn Model>> {
-    let compute = compute(args)?;
+    load(&args.model, &compute(args)?, progress)
+}
+
+fn load(name: &str, compute: &Compute, progress: &Progress) -> anyhow::Result<Arc<dyn Model>> {
     let spinner = progress.spinner();
-    spinner.set_message(format!("loading {}", args.model));
-    let model = lexivid::models::load(&args.model, &compute).map_err(Error::from);
+    spinner.set_message(format!("loading {name}"));
+    let model = lexivid::models::load(name, compute).map_err(Error::from);
     spinner.finish_and_clear();
     Ok(model?)
 }

@@ -9,6 +9,7 @@ mod eval;
 mod expand;
 mod interrupt;
 mod labels;
+mod method;
 mod models;
 mod repeats;
 mod stage;

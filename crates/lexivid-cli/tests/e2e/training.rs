@@ -1,18 +1,7 @@
 //! From nothing to a model that classifies, on Stage's small size: render, pretrain, measure, finetune, resume, classify.
 
-use crate::util::{Media, lexivid, run, stage_assets, tiny_model};
+use crate::util::{Media, in_home, nano_clip, run, tiny_language_model, tiny_model};
 use std::{fs, path::Path, process::Command};
-
-fn nano_clip() -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../lexivid-stage/nano-clip").display().to_string()
-}
-
-/// The program, with what Stage is drawn with, keeping its features in `media`.
-fn in_home(media: &Media, args: &[&str]) -> Command {
-    let mut command = lexivid(args.iter().copied());
-    command.env("LEXIVID_STAGE_ASSETS", stage_assets()).env("LEXIVID_HOME", media.path("home"));
-    command
-}
 
 #[test]
 fn the_whole_path_on_small() {
@@ -106,11 +95,6 @@ fn the_whole_path_on_small() {
     let without = run(&mut in_home(&media, &["explain", "--label", "dog", "--model", &nano_clip()]));
     assert_eq!(without.code, Some(1));
     assert!(without.stderr.contains("label encoder"), "{}", without.stderr);
-}
-
-/// A Llama of random weights; see scripts/goldens/llama.py.
-fn tiny_language_model() -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../lexivid/tests/goldens/llama_tiny.gguf").display().to_string()
 }
 
 #[test]

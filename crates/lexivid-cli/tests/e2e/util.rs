@@ -9,6 +9,16 @@ pub fn tiny_model() -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../lexivid/tests/fixtures/clip_quick_gelu").display().to_string()
 }
 
+/// The small CLIP that was pretrained on Stage's sprites.
+pub fn nano_clip() -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../lexivid-stage/nano-clip").display().to_string()
+}
+
+/// A Llama of random weights; see scripts/goldens/llama.py.
+pub fn tiny_language_model() -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../lexivid/tests/goldens/llama_tiny.gguf").display().to_string()
+}
+
 /// Ten seconds of film with cuts: indoors, then traffic, then streets with bicycles.
 pub fn real_video() -> String {
     std::env::var("LEXIVID_TEST_VIDEO").expect("set LEXIVID_TEST_VIDEO to what scripts/test-video prints")
@@ -23,6 +33,13 @@ pub fn stage_assets() -> String {
 pub fn lexivid<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lexivid"));
     command.args(args).env_remove("LEXIVID_MODEL").env_remove("LEXIVID_DEVICE").env_remove("RUST_LOG");
+    command
+}
+
+/// The program, with what Stage is drawn with, keeping its features in `media`.
+pub fn in_home(media: &Media, args: &[&str]) -> Command {
+    let mut command = lexivid(args.iter().copied());
+    command.env("LEXIVID_STAGE_ASSETS", stage_assets()).env("LEXIVID_HOME", media.path("home"));
     command
 }
 

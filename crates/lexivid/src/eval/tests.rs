@@ -1,6 +1,7 @@
 use super::{
     metrics::{
-        Counts, Ranking, average_precision, brier, expected_calibration_error, global_average_precision, reliability,
+        Counts, Ranking, average_precision, brier, chance_average_precision, expected_calibration_error,
+        global_average_precision, reliability,
     },
     *,
 };
@@ -264,5 +265,21 @@ proptest! {
             evaluate(&scores, &truths, &vocabulary(4), &EvaluationOptions { k: 2, ..EvaluationOptions::new(4, 0.5) }).unwrap()
         };
         prop_assert_eq!(of(&scores(true)), of(&scores(false)));
+    }
+}
+
+/// All rankings, one by one.
+#[test]
+fn chance_is_the_mean_over_all_rankings() {
+    for (positives, total) in [(1usize, 1usize), (1, 6), (2, 7), (5, 8), (8, 8)] {
+        let (mut sum, mut rankings) = (0.0, 0);
+        for places in (0u32..1 << total).filter(|places| places.count_ones() as usize == positives) {
+            let ranked: Vec<(f32, bool)> = (0..total).map(|i| (-(i as f32), places >> i & 1 == 1)).collect();
+            sum += average_precision(&ranked).unwrap();
+            rankings += 1;
+        }
+        let expected = sum / f64::from(rankings);
+        let chance = chance_average_precision(positives, total - positives);
+        assert!((chance - expected).abs() < 1e-12, "{positives} of {total}");
     }
 }

@@ -121,8 +121,13 @@ pub struct Status<'a> {
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Finished {
-    /// All steps are taken; where the model is.
-    Trained(PathBuf),
+    /// All steps are taken.
+    Trained {
+        /// Where the model is.
+        model: PathBuf,
+        /// How long it took, pauses not counted.
+        seconds: f64,
+    },
     /// The observer asked to stop; `resume` goes on here.
     Interrupted(Checkpoint),
 }
@@ -157,6 +162,7 @@ pub fn run(
     }
     let mut record = Record::open(out, optimizer.steps)?;
     let begun = Instant::now();
+    let seconds = || before + begun.elapsed().as_secs_f64();
     let mut written = Instant::now();
     while optimizer.steps < plan.steps {
         let step = optimizer.steps;
@@ -167,7 +173,6 @@ pub fn run(
         let rate = rate_at(step, plan.steps, plan.warm_up, plan.optimizer.rate);
         let length = optimizer.step(&mut gradients, rate)?;
         let step = optimizer.steps;
-        let seconds = || before + begun.elapsed().as_secs_f64();
         let number = |name: &str, value| (name.to_owned(), value);
         let loss = gradients.loss;
         record.write(step, seconds(), &[number("loss", loss), number("rate", rate), number("gradient", length)])?;
@@ -199,12 +204,12 @@ pub fn run(
         let validation = task.validate()?;
         let averaged: Vec<_> =
             validation.into_iter().map(|(name, value)| (format!("averaged {name}"), value)).collect();
-        record.write(plan.steps, before + begun.elapsed().as_secs_f64(), &averaged)?;
+        record.write(plan.steps, seconds(), &averaged)?;
     }
     let model = out.join("model");
     fs::create_dir_all(&model).map_err(TrainingError::io(&model))?;
     task.save(&model, optimizer.steps)?;
-    Ok(Finished::Trained(model))
+    Ok(Finished::Trained { model, seconds: seconds() })
 }
 
 /// Resident memory of this process in bytes; `None` where there is no procfs.

@@ -8,7 +8,7 @@ mod top_k;
 
 pub use calibration::{BINS, Bin, brier, expected_calibration_error, reliability};
 pub use decision::{Counts, MacroF1, PrecisionRecall};
-pub use ranking::{CurvePoint, PeakF1, Ranking, average_precision};
+pub use ranking::{CurvePoint, PeakF1, Ranking, average_precision, chance_average_precision};
 pub use top_k::{global_average_precision, hit_at_1, precision_at_equal_recall, top_k};
 
 /// The mean of the values that there are, and their number.

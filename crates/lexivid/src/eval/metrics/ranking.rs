@@ -48,6 +48,14 @@ pub fn average_precision(scored: &[(f32, bool)]) -> Option<f64> {
     Ranking::new(scored.iter().copied()).average_precision()
 }
 
+/// The expected AP of a ranking that means nothing: the mean over places k of E\[precision at k | a positive at k\] = (1 + (k - 1) (P - 1) /
+/// (N - 1)) / k, for P positives among N. More than the share P / N, by much where positives are few.
+pub fn chance_average_precision(positives: usize, negatives: usize) -> f64 {
+    let (p, n) = (positives as f64, (positives + negatives) as f64);
+    let others = if n > 1.0 { (p - 1.0) / (n - 1.0) } else { 0.0 };
+    (0..positives + negatives).map(|before| (1.0 + before as f64 * others) / (before + 1) as f64).sum::<f64>() / n
+}
+
 impl Ranking {
     /// Of pairs of score and presence, which are gone through twice: memory grows with the positives only.
     pub fn new(pairs: impl Iterator<Item = (f32, bool)> + Clone) -> Self {

@@ -70,7 +70,7 @@ fn four_colours_are_learned_and_the_model_loads() {
         losses.push(status.loss);
         ControlFlow::Continue(())
     });
-    let Finished::Trained(dir) = finished.unwrap() else { panic!("not interrupted") };
+    let Finished::Trained { model: dir, .. } = finished.unwrap() else { panic!("not interrupted") };
     let after = task.validate().unwrap()[0].1;
     assert!(after == 1.0 && before < 1.0, "top-1 {before} -> {after}, loss {losses:?}");
 

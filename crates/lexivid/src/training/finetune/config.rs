@@ -114,7 +114,10 @@ impl FinetuneConfig {
     }
 
     /// What cannot be, before anything is computed.
-    pub(super) fn check(&self) -> Result<(), TrainingError> {
+    ///
+    /// # Errors
+    /// When it is so configured.
+    pub fn check(&self) -> Result<(), TrainingError> {
         let bad = |field: &str, reason: String| Err(TrainingError::Config { path: field.into(), reason });
         if self.labels_a_step == Some(0) {
             return bad("labels_a_step", "expected at least 1, got 0".into());

@@ -4,6 +4,7 @@
 //! ([`FeatureCache`]).
 
 mod config;
+mod evaluation;
 mod features;
 mod grounding;
 mod loss;
@@ -13,6 +14,7 @@ mod synthetic;
 mod tests;
 
 pub use config::{FinetuneConfig, GroundingConfig};
+pub use evaluation::evaluate_on;
 pub use features::FeatureCache;
 pub use loss::{LossConfig, Target, multi_label};
 pub use regularization::{InterpolationConfig, RegularizationConfig};

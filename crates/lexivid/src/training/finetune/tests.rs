@@ -198,7 +198,7 @@ fn learns_colours(config: FinetuneConfig, dir: &Path) {
         losses.push(status.loss);
         ControlFlow::Continue(())
     });
-    let Finished::Trained(trained) = finished.unwrap() else { panic!("not interrupted") };
+    let Finished::Trained { model: trained, .. } = finished.unwrap() else { panic!("not interrupted") };
     assert!(losses[59] < 0.3 * losses[0], "{losses:?}");
     let validated: HashMap<String, f64> = task.validated.iter().cloned().collect();
     assert!(validated["mAP"] > 0.99, "{validated:?}");
@@ -245,7 +245,7 @@ fn a_kept_proposal_is_learned_from_the_label_that_it_was_made_for() {
     assert_eq!(task.trained_labels(), 4);
     let out = dir.path().join("run");
     let finished = run(&mut task, &config.plan, "c", &out, false, &mut |_| ControlFlow::Continue(())).unwrap();
-    let Finished::Trained(trained) = finished else { panic!("not interrupted") };
+    let Finished::Trained { model: trained, .. } = finished else { panic!("not interrupted") };
     let saved = load(trained.to_str().unwrap(), &Compute::exact().unwrap()).unwrap();
     let crimson = saved.encode_labels(&[Label::new("crimson")]).unwrap().swap_remove(0);
     let all: Vec<u32> = (0..task.validation.truths.examples() as u32).collect();

@@ -1,7 +1,13 @@
-//! `lexivid bench`: where the time goes, and how much memory it takes.
+//! `lexivid bench`: where the time goes, and how much memory it takes; what the method is worth.
+
+mod method;
 
 use super::{load_model, look_options};
-use crate::{args, progress::Progress, stages::StageTimes};
+use crate::{
+    args::{self, BenchCommand},
+    progress::Progress,
+    stages::StageTimes,
+};
 use comfy_table::{CellAlignment, Table, TableStyle};
 use lexivid::{
     Error,
@@ -35,6 +41,19 @@ struct Run {
 }
 
 pub fn run(args: &args::Bench, stages: &StageTimes, progress: &Progress) -> anyhow::Result<ExitCode> {
+    match (&args.command, &args.video) {
+        (Some(BenchCommand::Method(args)), _) => method::run(args, progress),
+        (None, Some(video)) => classify_often(video, args, stages, progress),
+        (None, None) => unreachable!("clap asks for one of them"),
+    }
+}
+
+fn classify_often(
+    video: &str,
+    args: &args::Bench,
+    stages: &StageTimes,
+    progress: &Progress,
+) -> anyhow::Result<ExitCode> {
     let milliseconds = |start: Instant| start.elapsed().as_secs_f64() * 1e3;
     let options = ClassifyOptions { look: look_options(&args.sampling)?, pool: Pool::TopK, threshold: 0.5 };
     let list = LabelList::from_inline(&args.labels).map_err(Error::from)?;
@@ -53,7 +72,7 @@ pub fn run(args: &args::Bench, stages: &StageTimes, progress: &Progress) -> anyh
     for _ in 0..args.runs {
         let start = Instant::now();
         let observer = &mut |_| ControlFlow::Continue(());
-        let found = classify(model.as_ref(), &labels, &args.video, &options, observer).map_err(Error::from)?;
+        let found = classify(model.as_ref(), &labels, video, &options, observer).map_err(Error::from)?;
         let total_ms = milliseconds(start);
         (frames, frames_reused) = (found.frames_used, found.frames_reused);
         let stages_ms = stages.take().into_iter().map(|(name, time)| (name, time.as_secs_f64() * 1e3)).collect();
@@ -63,7 +82,7 @@ pub fn run(args: &args::Bench, stages: &StageTimes, progress: &Progress) -> anyh
     bar.finish_and_clear();
 
     let result = BenchResult {
-        video: args.video.clone(),
+        video: video.into(),
         model: model.about().name.clone(),
         labels: labels.labels().len(),
         frames,
