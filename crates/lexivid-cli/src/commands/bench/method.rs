@@ -154,6 +154,7 @@ impl Run {
         let manifest = manifest.map_err(Error::from)?;
         let store = Store::from_env().map_err(Error::from)?;
         let features = FeatureCache::new(base.as_ref(), config.frames, &store.features()).map_err(Error::from)?;
+        let features = features.keeping_blocks(config.temporal.map_or(0, |temporal| temporal.blocks));
         let bar = progress.bar(0, "videos");
         bar.set_message("testing");
         let evaluation = evaluate_on(model.as_ref(), &features, &manifest, &vocabulary, &mut |looking| {

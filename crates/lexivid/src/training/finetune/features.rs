@@ -49,8 +49,10 @@ impl<'a> FeatureCache<'a> {
 
     /// With the outputs of the image tower's last `blocks` blocks besides; large.
     pub fn keeping_blocks(mut self, blocks: usize) -> Self {
-        self.look.keep_blocks = blocks;
-        self.key = format!("{} {blocks} blocks", self.key);
+        if blocks > 0 {
+            self.look.keep_blocks = blocks;
+            self.key = format!("{} {blocks} blocks", self.key);
+        }
         self
     }
 
