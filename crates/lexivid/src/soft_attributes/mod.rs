@@ -1,4 +1,5 @@
-//! Label text -> states of a frozen language model, H(l) -> soft attributes, A(l).
+//! Label text -> states of a frozen language model, H(l) -> soft attributes, A(l); and what a language model writes of labels, the
+//! baseline that these are compared with.
 
 mod attributes;
 pub mod checkpoint;
