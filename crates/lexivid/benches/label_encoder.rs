@@ -5,7 +5,7 @@ use candle_core::{Device, Tensor};
 use lexivid::{
     label::Label,
     label_embedding::{Calibration, LabelEncoderConfig},
-    models::{Additions, AdditionsConfig, Compute, LabelSide, LabelTexts, Model, Precision, load, store::Store},
+    models::{Additions, AdditionsConfig, Compute, LabelSide, LabelTexts, Precision, load, store::Store},
     nn::Weights,
     soft_attributes::{Generator, LanguageModel, Limits, PromptingConfig, Reader},
     training::additions_start,
