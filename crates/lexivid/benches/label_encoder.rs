@@ -5,7 +5,7 @@ use candle_core::{Device, Tensor};
 use lexivid::{
     label::Label,
     label_embedding::{Calibration, LabelEncoderConfig},
-    models::{Additions, AdditionsConfig, Compute, LabelSide, LabelTexts, Model, Precision, load, store::Store},
+    models::{Additions, AdditionsConfig, Compute, LabelSide, LabelTexts, Precision, load, store::Store},
     nn::Weights,
     soft_attributes::{Generator, LanguageModel, Limits, PromptingConfig, Reader},
     training::additions_start,
@@ -30,7 +30,9 @@ fn main() -> Result<()> {
     let args: Vec<String> = env::args().skip(1).filter(|arg| arg != "--bench").collect();
     match args.as_slice() {
         [] => {
-            println!("| | blocks | prefixes | forward, labels/s | peak, MiB | forward and backward, labels/s | peak, MiB |");
+            println!(
+                "| | blocks | prefixes | forward, labels/s | peak, MiB | forward and backward, labels/s | peak, MiB |"
+            );
             println!("|---|---:|---:|---:|---:|---:|---:|");
             for precision in ["f32", "bf16"] {
                 for layers in ["12", "30"] {
