@@ -35,6 +35,7 @@ TEXTS = [
     "<|im_start|>user",
 ]
 SYSTEM, QUESTION = "Be brief. ", "Name a dog."
+EXAMPLES = [("Name a cat.", "Tom"), ("Name a cow.", "Elsie")]
 NEW_TOKENS = 24
 CHATML = """\
 {%- if messages[0]['role'] != 'system' %}
@@ -276,10 +277,17 @@ def make(family: str) -> None:
         state["lm_head.weight"] = state["model.embed_tokens.weight"]
     model.load_state_dict(state)
 
-    messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": QUESTION}]
-    if family == "mistral":
-        messages = [{"role": "user", "content": f"{SYSTEM}\n\n{QUESTION}"}]
-    chat = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, enable_thinking=False)
+    def chat_of(examples: list[tuple[str, str]]) -> str:
+        turns = [turn for asked, answer in examples for turn in (("user", asked), ("assistant", answer))]
+        turns = [("system", SYSTEM), *turns, ("user", QUESTION)]
+        if family == "mistral":  # takes no word of the system's
+            turns = [("user", f"{SYSTEM}\n\n{turns[1][1]}"), *turns[2:]]
+        messages = [{"role": role, "content": content} for role, content in turns]
+        return tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True, enable_thinking=False
+        )
+
+    chat = chat_of([])
     prompt = tokenizer(chat, add_special_tokens=False).input_ids
     reply = greedy(model, prompt)
     # The Llama never ends; the others end with a token that the reply comes to, listed last.
@@ -312,6 +320,7 @@ def make(family: str) -> None:
         "tokens": ids,
         "states": [[rounded(s) for s in raw_states(model, row)] for row in ids[:2]],
         "chat": chat,
+        "chat_with_examples": chat_of(EXAMPLES),
         "prompt": prompt,
         "greedy": reply,
         "end": ends[0],

@@ -123,8 +123,9 @@ fn attributes_are_written_once_and_the_trained_model_goes_on_with_them() {
         tiny_model()
     );
     fs::write(&config, text).unwrap();
+    let at_home = |args: &[&str]| run(lexivid(args.iter().copied()).env("LEXIVID_HOME", media.path("home")));
     let (out, again) = (media.path("run"), media.path("again"));
-    let trained = run(&mut in_home(&media, &["train", "--config", &config, "-o", &out]));
+    let trained = at_home(&["train", "--config", &config, "-o", &out]);
     assert_eq!(trained.code, Some(0), "{}", trained.stderr);
     let files: Vec<_> = fs::read_dir(media.path("home/attributes")).unwrap().map(|file| file.unwrap()).collect();
     assert_eq!(files.len(), 1);
@@ -133,7 +134,7 @@ fn attributes_are_written_once_and_the_trained_model_goes_on_with_them() {
     assert_eq!(written().lines().count(), 2);
     assert!(written().starts_with("{\"label\":\"red\",\"attributes\":["), "{}", written());
     let before = written();
-    assert_eq!(run(&mut in_home(&media, &["train", "--config", &config, "-o", &again])).code, Some(0));
+    assert_eq!(at_home(&["train", "--config", &config, "-o", &again]).code, Some(0));
     assert_eq!(written(), before, "they are not written again");
 
     // The trained model has the same for new labels, too.
@@ -141,7 +142,7 @@ fn attributes_are_written_once_and_the_trained_model_goes_on_with_them() {
     let model = checkpoint.display().to_string();
     let video = media.path("val-red.png");
     let classify = ["classify", &video, "-l", "red, blue, green", "--model", &model, "--window", "whole", "--json"];
-    let classified = run(&mut in_home(&media, &classify)).json();
+    let classified = at_home(&classify).json();
     assert_eq!(classified[0]["labels"].as_array().unwrap().len(), 3);
     assert_eq!(written().lines().count(), 3);
 
@@ -152,7 +153,7 @@ fn attributes_are_written_once_and_the_trained_model_goes_on_with_them() {
     assert_eq!(saved["attributes_sha256"].as_str().unwrap().len(), 64);
     saved["attributes_sha256"] = "0".repeat(64).into();
     fs::write(&path, saved.to_string()).unwrap();
-    let refused = run(&mut in_home(&media, &classify));
+    let refused = at_home(&classify);
     assert_eq!(refused.code, Some(1));
     assert!(refused.stderr.contains("language model: expected the SHA-256 0000"), "{}", refused.stderr);
 }

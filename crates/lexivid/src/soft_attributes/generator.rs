@@ -1,6 +1,6 @@
 use super::{
     Decoder, LanguageModelError,
-    checkpoint::{self, ChatFormat, DecoderConfig},
+    checkpoint::{self, Chat, ChatFormat, DecoderConfig},
 };
 use crate::nn::{Compute, frozen};
 use candle_core::Device;
@@ -39,6 +39,13 @@ impl Limits<'_> {
     }
 }
 
+/// Where the first line ends before one that was there already: small models that found no end go round in circles.
+pub(crate) fn before_a_repeated_line(text: &str) -> Option<usize> {
+    let (whole, _) = text.rsplit_once('\n')?;
+    let (before, last) = whole.rsplit_once('\n')?;
+    before.lines().any(|line| line == last).then_some(before.len())
+}
+
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
@@ -72,21 +79,20 @@ impl Generator {
         })
     }
 
-    /// Answers `question`, being told `system` before.
+    /// Answers a question.
     ///
     /// # Errors
     /// When the chat template refuses both, question and answer are longer than the context, or `control` says `Break`, which
     /// it is asked for before every token.
     pub fn answer(
         &self,
-        system: &str,
-        question: &str,
+        chat: &Chat,
         limits: Limits,
         control: &mut dyn FnMut() -> ControlFlow<()>,
     ) -> Result<Written, LanguageModelError> {
         let bad =
             |e: minijinja::Error| LanguageModelError::ChatTemplate { path: self.path.clone(), reason: e.to_string() };
-        let prompt = self.chat.prompt(system, question).map_err(bad)?;
+        let prompt = self.chat.prompt(chat).map_err(bad)?;
         // A template has all special tokens already.
         let has_template = self.chat.template.is_some();
         self.write(&self.encode(&prompt, !has_template)?, limits, control)

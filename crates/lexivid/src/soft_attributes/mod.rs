@@ -12,8 +12,10 @@ mod prompting_transformer;
 mod text_attributes;
 
 pub use attributes::{Reader, SoftAttributes, Widths};
+pub use checkpoint::Chat;
 pub use decoder::Decoder;
 pub use error::LanguageModelError;
+pub(crate) use generator::before_a_repeated_line;
 pub use generator::{Generator, Limits, Written};
 pub(crate) use language_model::deviation;
 pub use language_model::{LanguageModel, States};

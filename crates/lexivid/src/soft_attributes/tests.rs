@@ -1,6 +1,6 @@
 use super::{
     Decoder, Generator, LanguageModelError, Limits, Written,
-    checkpoint::{self, ChatFormat, Checkpoint, Directory, Gguf},
+    checkpoint::{self, Chat, ChatFormat, Checkpoint, Directory, Gguf},
 };
 use crate::nn::{Compute, on_every_path};
 use candle_core::{Device, Result, Tensor};
@@ -255,14 +255,14 @@ fn a_gguf_file_says_what_is_wrong_with_it() {
 #[derive(Deserialize)]
 struct Spoken {
     chat: String,
+    chat_with_examples: String,
     prompt: Vec<u32>,
     greedy: Vec<u32>,
     end: u32,
     text: String,
 }
 
-const SYSTEM: &str = "Be brief. ";
-const QUESTION: &str = "Name a dog.";
+const CHAT: Chat = Chat { system: "Be brief. ", examples: &[], question: "Name a dog." };
 
 /// Every family that speaks, from both kinds of files.
 fn every_speaker() -> Vec<(PathBuf, Spoken)> {
@@ -290,21 +290,26 @@ fn chat_templates_are_filled_in_as_transformers_does() {
     for (path, golden) in every_speaker() {
         let checkpoint = checkpoint::open(&path).unwrap_or_else(|e| panic!("{e}"));
         let chat = checkpoint.chat().unwrap_or_else(|e| panic!("{e}"));
-        let prompt = chat.prompt(SYSTEM, QUESTION).unwrap_or_else(|e| panic!("{path:?}: {e}"));
+        let prompt = chat.prompt(&CHAT).unwrap_or_else(|e| panic!("{path:?}: {e}"));
         assert_eq!(prompt, golden.chat, "{path:?}");
         let encoding = checkpoint.tokenizer().unwrap().encode(prompt, false).expect("tokenizes");
         assert_eq!(encoding.get_ids(), golden.prompt, "{path:?}");
+        let with_examples = Chat { examples: &[("Name a cat.", "Tom"), ("Name a cow.", "Elsie")], ..CHAT };
+        let prompt = chat.prompt(&with_examples).unwrap_or_else(|e| panic!("{path:?}: {e}"));
+        assert_eq!(prompt, golden.chat_with_examples, "{path:?}");
     }
 }
 
 #[test]
 fn without_a_template_a_text_is_gone_on_with_and_a_bad_one_is_told() {
     let mut chat = ChatFormat::default();
-    assert_eq!(chat.prompt("Be brief.", "Name a dog.").unwrap(), "Be brief.\n\nName a dog.\n");
+    assert_eq!(chat.prompt(&CHAT).unwrap(), "Be brief. \n\nName a dog.\n");
+    let with_examples = Chat { examples: &[("Name a cat.", "Tom")], ..CHAT };
+    assert_eq!(chat.prompt(&with_examples).unwrap(), "Be brief. \n\nName a cat.\nTom\n\nName a dog.\n");
     chat.template = Some("{{ raise_exception('not to me') }}".into());
-    assert!(chat.prompt("", "").unwrap_err().to_string().contains("not to me"));
+    assert!(chat.prompt(&CHAT).unwrap_err().to_string().contains("not to me"));
     chat.template = Some("{% for".into());
-    assert!(chat.prompt("", "").is_err());
+    assert!(chat.prompt(&CHAT).is_err());
 }
 
 #[test]
@@ -331,7 +336,7 @@ fn a_directory_s_chat_template_may_stand_in_the_configuration_of_its_tokenizer()
 fn greedy_replies_agree_with_transformers() {
     for (path, golden) in every_speaker() {
         let limits = Limits::tokens(golden.greedy.len());
-        let written = speaker(&path).answer(SYSTEM, QUESTION, limits, &mut go_on).unwrap_or_else(|e| panic!("{e}"));
+        let written = speaker(&path).answer(&CHAT, limits, &mut go_on).unwrap_or_else(|e| panic!("{e}"));
         let end = golden.greedy.iter().position(|&token| token == golden.end);
         assert_eq!(written.tokens, golden.greedy[..end.unwrap_or(golden.greedy.len())], "{path:?}");
         assert_eq!((written.text, written.cut_off), (golden.text, end.is_none()), "{path:?}");
@@ -339,10 +344,17 @@ fn greedy_replies_agree_with_transformers() {
 }
 
 #[test]
+fn a_repeated_line_is_found_once_it_is_whole() {
+    for (text, expected) in [("", None), ("a\nb\na", None), ("a\nb\na\n", Some(3)), ("a\nab\n", None), ("\n\n", None)] {
+        assert_eq!(super::before_a_repeated_line(text), expected, "{text:?}");
+    }
+}
+
+#[test]
 fn writing_ends_at_its_limits() {
     let (path, golden) = every_speaker().swap_remove(0);
     let speaker = speaker(&path);
-    let answer = |limits| speaker.answer(SYSTEM, QUESTION, limits, &mut go_on).unwrap();
+    let answer = |limits| speaker.answer(&CHAT, limits, &mut go_on).unwrap();
     assert_eq!(answer(Limits::tokens(3)).tokens, golden.greedy[..3]);
     assert_eq!(answer(Limits::tokens(0)), Written { text: String::new(), tokens: Vec::new(), cut_off: true });
     // "$y" is in the text, a token each.
@@ -355,7 +367,7 @@ fn writing_ends_at_its_limits() {
         left -= 1;
         if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let error = speaker.answer(SYSTEM, QUESTION, Limits::tokens(24), &mut stop_soon).unwrap_err();
+    let error = speaker.answer(&CHAT, Limits::tokens(24), &mut stop_soon).unwrap_err();
     assert!(matches!(error, LanguageModelError::Interrupted) && left == 0, "{error}");
 
     // 256 tokens are the context, of which the text has some.

@@ -1,6 +1,6 @@
 //! Attributes as text, which a language model writes: the baseline that soft attributes are compared with.
 
-use super::{Generator, LanguageModelError, Limits};
+use super::{Generator, LanguageModelError, Limits, before_a_repeated_line};
 use crate::{
     label::{Kind, Label},
     nn::Compute,
@@ -158,9 +158,9 @@ impl TextAttributes {
     }
 }
 
-/// Once there are enough attributes, or the model begins with something else.
+/// Once there are enough attributes, they repeat, or the model begins with something else.
 fn enough(text: &str) -> Option<usize> {
-    let end = text.find("\nQ:").or_else(|| text.find("\n\n"));
+    let end = text.find("\nQ:").or_else(|| text.find("\n\n")).or_else(|| before_a_repeated_line(text));
     end.or_else(|| text.match_indices('\n').nth(MOST_ATTRIBUTES - 1).map(|(at, _)| at))
 }
 
@@ -199,7 +199,8 @@ mod tests {
         let many: String = (0..20).map(|i| format!(" part {i}\n-")).collect();
         assert_eq!(attributes(&many[..enough(&many).unwrap()], false).len(), MOST_ATTRIBUTES);
         assert_eq!(enough(" a\n- b\nQ: What"), Some(6));
-        assert_eq!(enough(" a\n- b"), None);
+        assert_eq!(enough(" a\n- b\n- b"), None, "it may go on with a longer one");
+        assert_eq!(enough(" a\n- b\n- b\n"), Some(6));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::*;
 use crate::{
     models::store::{FileState, Store},
-    soft_attributes::{Generator, Limits, checkpoint::Checkpoint},
+    soft_attributes::{Chat, Generator, Limits, checkpoint::Checkpoint},
 };
 
 static STARTER: LazyLock<Starter> =
@@ -106,7 +106,8 @@ fn language_model_says_what_it_says_in_transformers() {
     let generator = Generator::open(&path, &Compute::exact().unwrap()).unwrap_or_else(|e| panic!("{e}"));
     let limits = Limits::tokens(golden.tokens.len());
     let control = &mut || ControlFlow::Continue(());
-    let written = generator.answer(&golden.system, &golden.question, limits, control).unwrap_or_else(|e| panic!("{e}"));
+    let chat = Chat { system: &golden.system, examples: &[], question: &golden.question };
+    let written = generator.answer(&chat, limits, control).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!((written.tokens, written.text), (golden.tokens, golden.text));
 }
 

@@ -1,5 +1,16 @@
 use minijinja::{Environment, Error, ErrorKind, context, syntax::SyntaxConfig};
 
+/// What a language model is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chat<'a> {
+    /// What it is asked to be.
+    pub system: &'a str,
+    /// Questions with the answers that are wished for, as if they had been given before.
+    pub examples: &'a [(&'a str, &'a str)],
+    /// The question.
+    pub question: &'a str,
+}
+
 /// How a language model is spoken to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ChatFormat {
@@ -14,18 +25,30 @@ pub struct ChatFormat {
 }
 
 impl ChatFormat {
-    /// What the model is given to answer `question`, being told `system` before, as transformers' `apply_chat_template` writes it, without thinking
-    /// where the model lets that be chosen. Models that take no word of the system's get both in one. A model without a template gets both to
-    /// go on with.
+    /// What the model is given to answer the question of `chat`, as transformers' `apply_chat_template` writes it, without thinking where the
+    /// model lets that be chosen. Models that take no word of the system's get it before the first question. A model without a template gets
+    /// it all to go on with.
     ///
     /// # Errors
     /// What the template says.
-    pub fn prompt(&self, system: &str, question: &str) -> Result<String, Error> {
-        let both = format!("{system}\n\n{question}");
-        let Some(template) = &self.template else { return Ok(format!("{both}\n")) };
+    pub fn prompt(&self, chat: &Chat) -> Result<String, Error> {
+        let Chat { system, examples, question } = *chat;
+        let Some(template) = &self.template else {
+            let examples: String = examples.iter().map(|(asked, answer)| format!("{asked}\n{answer}\n\n")).collect();
+            return Ok(format!("{system}\n\n{examples}{question}\n"));
+        };
         let message = |role: &str, content: &str| context! { role, content };
-        self.render(template, vec![message("system", system), message("user", question)])
-            .or_else(|_| self.render(template, vec![message("user", &both)]))
+        let turns = |first: &str| -> Vec<minijinja::Value> {
+            let turn = |(asked, answer): &(&str, &str)| [message("user", asked), message("assistant", answer)];
+            let mut turns: Vec<_> = examples.iter().flat_map(turn).chain([message("user", question)]).collect();
+            if !first.is_empty() {
+                let asked = examples.first().map_or(question, |(asked, _)| asked);
+                turns[0] = message("user", &format!("{first}\n\n{asked}"));
+            }
+            turns
+        };
+        let with_system = [vec![message("system", system)], turns("")].concat();
+        self.render(template, with_system).or_else(|_| self.render(template, turns(system)))
     }
 
     fn render(&self, template: &str, messages: Vec<minijinja::Value>) -> Result<String, Error> {

@@ -5,7 +5,7 @@ mod config;
 mod directory;
 mod gguf;
 
-pub use chat::ChatFormat;
+pub use chat::{Chat, ChatFormat};
 pub use config::{DecoderConfig, Family, Pairs};
 pub use directory::Directory;
 pub use gguf::Gguf;
