@@ -1,6 +1,6 @@
 //! From nothing to a model that classifies, on Stage's small size: render, pretrain, measure, finetune, resume, classify.
 
-use crate::util::{Media, in_home, nano_clip, run, tiny_language_model, tiny_model};
+use crate::util::{Media, in_home, lexivid, nano_clip, run, tiny_language_model, tiny_model};
 use std::{fs, path::Path, process::Command};
 
 #[test]
