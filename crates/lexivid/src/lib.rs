@@ -36,6 +36,7 @@
 //!         shots: false,
 //!         dedup: true,
 //!         keep_blocks: 0,
+//!         keep_blocks: 0,
 //!         decode: DecodeOptions::default(),
 //!     },
 //!     pool: Pool::TopK,

@@ -187,7 +187,7 @@ impl<'a> Finetuning<'a> {
 
         let prefix_deviation = label_side.language_model().map(LanguageModel::token_deviation).transpose()?;
         let exact = Compute { precision: Precision::F32, ..compute };
-        let calibration = fitted(&train, &texts.plain, &trained)?.unwrap_or(first.calibration);
+        let calibration = fitted(&train, &texts.plain, &trained, first.calibration)?;
         trained.extend(vocabulary.labels().len() as u32..labels.len() as u32);
         let temporal = |branch| -> Result<TemporalStart, ModelError> {
             let towers = model.towers()?;
@@ -321,9 +321,9 @@ impl<'a> Finetuning<'a> {
 const FITTED_EXAMPLES: usize = 4096;
 
 /// Scale and bias by which the frozen model fits the examples best, so that the first steps need not move all embeddings apart to get the
-/// number of positives right. Where the frozen model is no better than a guess, logits of unit spread about the right number of positives:
-/// its own scale would be sure of what it does not know. `None` where no label is known to be absent.
-fn fitted(train: &Split, plain: &Tensor, trained: &[u32]) -> Result<Option<Calibration>, TrainingError> {
+/// number of positives right. Where the frozen model is no better than a guess, logits spread by at most 1 about the right number of
+/// positives: its `own` scale would be sure of what it does not know. Its `own` where no label is known to be absent.
+fn fitted(train: &Split, plain: &Tensor, trained: &[u32], own: Calibration) -> Result<Calibration, TrainingError> {
     let count = train.truths.examples().min(FITTED_EXAMPLES);
     let labels = plain.index_select(&Tensor::from_slice(trained, trained.len(), &Device::Cpu)?, 0)?;
     let s = train.videos.narrow(0, 0, count)?.matmul(&labels.t()?)?.to_vec2::<f32>()?;
@@ -340,11 +340,11 @@ fn fitted(train: &Split, plain: &Tensor, trained: &[u32]) -> Result<Option<Calib
     let mean = known.iter().map(|(s, _)| s / n).sum::<f32>();
     let spread = known.iter().map(|(s, _)| (s - mean).powi(2) / n).sum::<f32>().sqrt();
     let guess = || {
-        let scale = 1.0 / spread;
+        let scale = own.scale.min(1.0 / spread);
         let bias = (positives / (n - positives)).ln() - scale * mean;
-        (scale.is_finite() && bias.is_finite()).then_some(Calibration { scale, bias })
+        if bias.is_finite() { Calibration { scale, bias } } else { own }
     };
-    Ok(platt::fit(known.iter().copied()).ok().or_else(guess))
+    Ok(platt::fit(known.iter().copied()).unwrap_or_else(|_| guess()))
 }
 
 /// Videos that are embedded at once where no gradient is wanted; bounds memory.

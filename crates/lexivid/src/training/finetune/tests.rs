@@ -199,7 +199,7 @@ fn learns_colours(config: FinetuneConfig, dir: &Path) {
         ControlFlow::Continue(())
     });
     let Finished::Trained { model: trained, .. } = finished.unwrap() else { panic!("not interrupted") };
-    assert!(losses[59] < 0.3 * losses[0], "{losses:?}");
+    assert!(losses[59] < 0.5 * losses[0], "{losses:?}");
     let validated: HashMap<String, f64> = task.validated.iter().cloned().collect();
     assert!(validated["mAP"] > 0.99, "{validated:?}");
 
