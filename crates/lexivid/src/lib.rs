@@ -36,7 +36,6 @@
 //!         shots: false,
 //!         dedup: true,
 //!         keep_blocks: 0,
-//!         keep_blocks: 0,
 //!         decode: DecodeOptions::default(),
 //!     },
 //!     pool: Pool::TopK,
