@@ -88,11 +88,11 @@ fn encode(precision: Precision, layers: usize, prefixes: usize) -> Result<()> {
     candle_core::safetensors::save(&variables, dir.path().join("model.safetensors"))?;
     let saved = Weights::open(dir.path(), &Compute::exact()?)?;
     let loaded = Additions::load(&saved.root(), base.as_ref(), &side, &config)?;
-    let forward = median(|| Ok(drop(embed(&loaded, &texts)?.to_vec2::<f32>()?)))?;
+    let forward = median(|| Ok(embed(&loaded, &texts)?.to_vec2::<f32>()?))?;
     let peak_of_forward = peak_mib()?;
     // As training does it: without prefixes, states never change and are computed once.
     side.keep_states(&additions, &mut texts)?;
-    let forward_backward = median(|| Ok(drop(embed(&additions, &texts)?.sqr()?.sum_all()?.backward()?)))?;
+    let forward_backward = median(|| Ok(embed(&additions, &texts)?.sqr()?.sum_all()?.backward()?))?;
     println!(
         "| {precision} | {layers} | {prefixes} | {:.1} | {peak_of_forward} | {:.1} | {} |",
         LABELS as f64 / forward.as_secs_f64(),
@@ -128,7 +128,7 @@ fn labels() -> Vec<Label> {
 }
 
 /// Of some runs, after one that does not count.
-fn median(mut run: impl FnMut() -> Result<()>) -> Result<Duration> {
+fn median<T>(mut run: impl FnMut() -> Result<T>) -> Result<Duration> {
     run()?;
     let mut times = Vec::new();
     for _ in 0..RUNS {

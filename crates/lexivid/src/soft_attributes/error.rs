@@ -29,11 +29,11 @@ pub enum LanguageModelError {
         /// The file that says so.
         path: PathBuf,
         /// What it says: "model_type", "tokenizer.ggml.pre".
-        what: String,
+        what: Box<str>,
         /// What is known here.
-        expected: String,
+        expected: Box<str>,
         /// What it has.
-        got: String,
+        got: Box<str>,
     },
     /// More blocks are wanted than there are.
     #[error("{path}: expected at least {expected} blocks, got {got}", path = .path.display())]
@@ -58,8 +58,14 @@ pub enum LanguageModelError {
     Interrupted,
     /// Its weights could not be read.
     #[error(transparent)]
-    Weights(#[from] WeightsError),
+    Weights(Box<WeightsError>),
     /// The tensor engine failed.
     #[error("language model: {0}")]
     Tensor(#[from] candle_core::Error),
+}
+
+impl From<WeightsError> for LanguageModelError {
+    fn from(error: WeightsError) -> Self {
+        Self::Weights(Box::new(error))
+    }
 }

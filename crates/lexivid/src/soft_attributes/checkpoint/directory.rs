@@ -109,7 +109,7 @@ fn parse(json: &str, file: &Path) -> Result<DecoderConfig, LanguageModelError> {
         path: file.to_owned(),
         what: what.into(),
         expected: expected.into(),
-        got,
+        got: got.into(),
     };
     let quoted = |text: Option<&str>| text.map_or("no text".into(), |text| format!("{text:?}"));
     let all: Value = serde_json::from_str(json).map_err(bad)?;

@@ -157,7 +157,7 @@ impl Metadata<'_> {
             path: self.path.to_owned(),
             what: what.into(),
             expected: expected.into(),
-            got: format!("{got:?}"),
+            got: format!("{got:?}").into(),
         }
     }
 
