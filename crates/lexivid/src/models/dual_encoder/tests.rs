@@ -358,7 +358,7 @@ fn a_missing_tensor_is_named_with_the_shape_it_should_have() {
     let json = fs::read_to_string(&path).unwrap();
     fs::write(&path, json.replace(r#""num_hidden_layers": 2"#, r#""num_hidden_layers": 3"#)).unwrap();
     let error = DualEncoder::load("mine", dir.path(), &Compute::exact().unwrap()).err().unwrap().to_string();
-    assert!(error.contains("vision_model.encoder.layers.2.") && error.contains("expected one of shape [32"), "{error}");
+    assert!(error.contains("vision_model.encoder.layers.2.") && error.contains("[32]"), "{error}");
 }
 
 #[test]

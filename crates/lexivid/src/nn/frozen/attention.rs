@@ -71,6 +71,7 @@ impl AttentionSublayer {
     pub fn load(scope: &Scope, config: &EncoderConfig) -> Result<Self, WeightsError> {
         let &EncoderConfig { width, heads, .. } = config;
         let compute = scope.compute();
+        let norm = Norm::load(&scope.enter("layer_norm1"), config)?;
         let attention = scope.enter("self_attn");
         let (mut qkv, mut bias) = (Vec::with_capacity(3 * width * width), Vec::with_capacity(3 * width));
         for name in ["q_proj", "k_proj", "v_proj"] {
@@ -81,7 +82,7 @@ impl AttentionSublayer {
         let qkv = Matrix::pack(&qkv, 3 * width, width, compute.precision);
         Ok(Self {
             isa: compute.isa,
-            norm: Norm::load(&scope.enter("layer_norm1"), config)?,
+            norm,
             qkv: Linear::packed(qkv, Some(bias), compute.isa),
             sizes: AttentionSizes { heads, kv_heads: heads, head_width: width / heads },
             head_norms: None,

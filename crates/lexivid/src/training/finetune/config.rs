@@ -130,6 +130,11 @@ impl FinetuneConfig {
                 return bad("[temporal]", format!("expected a drop_path from 0 to below 1, got {drop_path}"));
             }
         }
+        if let Some(SyntheticConfig { weight, .. }) = &self.synthetic
+            && !(weight.is_finite() && *weight >= 0.0)
+        {
+            return bad("[synthetic]", format!("expected a weight of at least 0, got {weight}"));
+        }
         if let Some(grounding) = &self.grounding {
             if self.label_encoder.is_none() {
                 return bad("[grounding]", "expected a [label_encoder] that learns by it, found none".into());

@@ -192,6 +192,16 @@ fn learns_colours(config: FinetuneConfig, dir: &Path) {
         }
     }
 
+    let fitted = ["log_scale", "bias"].map(|name| task.variables[name].as_tensor().copy().unwrap());
+    let Calibration { scale, bias } = model.encode_labels(&[Label::new("red")]).unwrap()[0].calibration;
+    for (name, own) in [("log_scale", scale.ln()), ("bias", bias)] {
+        task.variables[name].set(&Tensor::new(own, &Device::Cpu).unwrap()).unwrap();
+    }
+    let unfitted = task.gradients(0).unwrap().loss;
+    for (name, fitted) in ["log_scale", "bias"].iter().zip(fitted) {
+        task.variables[*name].set(&fitted).unwrap();
+    }
+
     let plan = config.plan.clone();
     let mut losses = Vec::new();
     let finished = run(&mut task, &plan, "c", &dir.join("run"), false, &mut |status| {
@@ -199,7 +209,9 @@ fn learns_colours(config: FinetuneConfig, dir: &Path) {
         ControlFlow::Continue(())
     });
     let Finished::Trained { model: trained, .. } = finished.unwrap() else { panic!("not interrupted") };
-    assert!(losses[59] < 0.5 * losses[0], "{losses:?}");
+    // Labels that are disturbed in training keep some loss: compared is where the frozen model's own scale and bias would have begun.
+    let begun = if config.grounding.is_some() { unfitted } else { losses[0] };
+    assert!(losses[59] < 0.3 * begun, "{begun}: {losses:?}");
     let validated: HashMap<String, f64> = task.validated.iter().cloned().collect();
     assert!(validated["mAP"] > 0.99, "{validated:?}");
 
@@ -304,6 +316,8 @@ fn what_cannot_be_learned_from_is_said() {
         let temporal = Some(TemporalConfig { blocks, drop_path });
         assert!(error(FinetuneConfig { temporal, ..config.clone() }).contains(said));
     }
+    let synthetic = Some(SyntheticConfig { review: "review.csv".into(), weight: -1.0 });
+    assert!(error(FinetuneConfig { synthetic, ..config.clone() }).contains("at least 0, got -1"));
     let unseen = r#"[{"name": "red", "seen": false}, {"name": "blue", "seen": false}]"#;
     fs::write(dir.path().join("vocabulary.json"), unseen).unwrap();
     assert!(error(config).contains("a label that is there in some example"));
