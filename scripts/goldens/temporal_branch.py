@@ -14,6 +14,8 @@ from safetensors.numpy import load_file
 
 TESTS = Path(__file__).parents[2] / "crates/lexivid/tests"
 K = 2
+# Numbers of a patch that moments are taken of.
+RANK = 3
 # Two windows of three frames, one of two; times as they come, not evenly.
 TIMES = [[0.0, 0.4, 1.0], [2.0, 2.5, 3.5], [1.0, 4.0]]
 
@@ -80,6 +82,20 @@ class Branch:
         hidden = self.activation(normed @ weight(prefix + "mlp.fc1.weight", f, w).T + weight(prefix + "mlp.fc1.bias", f))
         return x + hidden @ weight(prefix + "mlp.fc2.weight", w, f).T + weight(prefix + "mlp.fc2.bias", w)
 
+    def moments(self, prefix: str, patches, waves):
+        """Patches [T, N, W] -> [W]: every product of a cosine of time and one of each axis, one by one."""
+        w, grid = self.width, math.isqrt(self.patches)
+        gain, bias = weight(prefix + "norm.weight", w), weight(prefix + "norm.bias", w)
+        read = layer_norm(patches, gain, bias, self.eps) @ weight(prefix + "read.weight", RANK, w).T  # [T, N, r]
+        axis = np.array([[math.cos(math.pi * k * (i + 0.5) / grid) for i in range(grid)] for k in range(3)])
+        found = []
+        for wave in waves.T:
+            for r in range(RANK):
+                picture = read[:, :, r].reshape(len(read), grid, grid)
+                found += [(picture * wave[:, None, None] * np.outer(axis[a], axis[b])).mean() for a in range(3) for b in range(3)]
+        found = np.array(found) * math.sqrt(waves.shape[1] * self.patches)
+        return weight(prefix + "write.weight", w, len(found)) @ found
+
     def project(self, states):
         """The tower's own head: [S, W] -> [D]."""
         t = self.tower
@@ -110,6 +126,11 @@ class Branch:
                 patches = patches + states[:, i, c:]
                 if c:
                     cls = cls + states[:, i, 0].mean(0)
+            moments = self.moments(f"blocks.{i}.moments.", patches, waves)
+            if c:
+                cls = cls + moments
+            else:
+                patches = patches + moments
             for n in range(self.patches):
                 patches[:, n] = self.attend(f"blocks.{i}.time.", patches[:, n])
             copies = []

@@ -111,6 +111,10 @@ impl TemporalStart {
                 let square = positions.iter().map(|x| x * x).sum::<f32>() / positions.len() as f32;
                 Ok(normal(seed, name, shape.iter().product(), square.sqrt()))
             }
+            ["blocks", _, "moments", "norm", "weight"] => Ok(vec![1.0; shape.iter().product()]),
+            ["blocks", _, "moments", "read" | "write", _] => {
+                Ok(normal(seed, name, shape.iter().product(), (shape[1] as f32).powf(-0.5)))
+            }
             ["blocks", _, "time", "self_attn", "out_proj", _] => Ok(vec![0.0; shape.iter().product()]),
             ["blocks", block, "time" | "space", layers_of_block @ .., last] => {
                 let block: usize = block.parse().unwrap_or_default();
@@ -118,7 +122,7 @@ impl TemporalStart {
                     vision.enter("encoder").enter("layers").enter(&(layers - self.branch.blocks + block).to_string());
                 layers_of_block.iter().fold(beside, |scope, part| scope.enter(part)).values(last, shape)
             }
-            // The gate.
+            // The gate, and the bias of the moments' norm.
             _ => Ok(vec![0.0; shape.iter().product()]),
         }
     }

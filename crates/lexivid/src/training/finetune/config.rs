@@ -40,6 +40,9 @@ pub struct FinetuneConfig {
     pub accumulate: usize,
     /// What is made smaller.
     pub loss: LossConfig,
+    /// How much an action counts in it, a thing counting 1: things outnumber actions, and are seen without looking along time.
+    #[serde(default = "unweighted")]
+    pub action_weight: f32,
     /// Which embeddings have a residual head.
     #[serde(default)]
     pub heads: HeadsConfig,
@@ -102,6 +105,10 @@ fn one() -> usize {
     1
 }
 
+fn unweighted() -> f32 {
+    1.0
+}
+
 impl FinetuneConfig {
     /// What is trained on top of the frozen model.
     pub fn additions(&self) -> AdditionsConfig {
@@ -122,7 +129,10 @@ impl FinetuneConfig {
         if self.labels_a_step == Some(0) {
             return bad("labels_a_step", "expected at least 1, got 0".into());
         }
-        if let Some(TemporalConfig { blocks, drop_path }) = self.temporal {
+        if !(self.action_weight.is_finite() && self.action_weight >= 0.0) {
+            return bad("action_weight", format!("expected at least 0, got {}", self.action_weight));
+        }
+        if let Some(TemporalConfig { blocks, drop_path, .. }) = self.temporal {
             if blocks == 0 {
                 return bad("[temporal]", "expected at least 1 block, got 0".into());
             }

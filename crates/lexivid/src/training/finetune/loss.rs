@@ -1,6 +1,7 @@
 use crate::dataset::Truth;
 use candle_core::{Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
+use std::ops::Mul;
 
 /// What is made smaller.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -46,6 +47,14 @@ impl From<Truth> for Target {
             Truth::Negative => Self { present: 0.0, absent: 1.0 },
             Truth::Unknown => Self::default(),
         }
+    }
+}
+
+impl Mul<f32> for Target {
+    type Output = Self;
+
+    fn mul(self, weight: f32) -> Self {
+        Self { present: self.present * weight, absent: self.absent * weight }
     }
 }
 

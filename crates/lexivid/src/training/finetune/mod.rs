@@ -26,7 +26,7 @@ use crate::{
     dataset::{Example, Manifest, Truth, Truths, Vocabulary},
     eval::{EvaluationOptions, Scores, evaluate, platt},
     features::FrameFeatures,
-    label::Label,
+    label::{Kind, Label},
     label_embedding::Calibration,
     models::{Additions, FINETUNED, FinetunedConfig, LabelSide, LabelTexts, Model, ModelError, Precision},
     nn::{Compute, Weights, unit_rows},
@@ -298,7 +298,12 @@ impl<'a> Finetuning<'a> {
         };
         let target = |&label: &u32| match (row.get(label as usize), &self.synthetic) {
             (None, Some(synthetic)) => synthetic.target(label as usize - row.len(), row, &proposed),
-            (truth, _) => truth.copied().map(Target::from).unwrap_or_default(),
+            (truth, _) => {
+                let target = truth.copied().map(Target::from).unwrap_or_default();
+                let is_action =
+                    self.vocabulary.labels().get(label as usize).is_some_and(|label| label.kind == Some(Kind::Action));
+                if is_action { target * self.config.action_weight } else { target }
+            }
         };
         labels.iter().map(target).collect()
     }

@@ -1,13 +1,15 @@
-use super::mean_class;
+use super::{TemporalConfig, mean_class, moments::Moments};
 use crate::{
     features::VitConfig,
     nn::{AttentionSublayer, MlpSublayer, Scope, WeightsError},
 };
 use candle_core::{Result, Tensor};
 
-/// One block of the branch: along time, across space, MLP.
+/// One block of the branch: moments over both, along time, across space, MLP.
 #[derive(Debug)]
 pub struct Block {
+    /// Added to the class token, or to every patch where there is none.
+    moments: Option<Moments>,
     /// T step: for every patch site, self-attention over the frames. Its output projection begins at zero.
     time: AttentionSublayer,
     /// S step: for every frame, self-attention among class token and patches. Begins as the tower's block beside it, as the MLP does.
@@ -16,28 +18,44 @@ pub struct Block {
 }
 
 impl Block {
-    /// Reads `time` (`layer_norm1`, `self_attn`) and `space` (the names of a tower's block).
-    pub fn load(scope: &Scope, tower: &VitConfig) -> std::result::Result<Self, WeightsError> {
+    /// Reads `moments`, `time` (`layer_norm1`, `self_attn`) and `space` (the names of a tower's block).
+    pub fn load(
+        scope: &Scope,
+        config: &TemporalConfig,
+        tower: &VitConfig,
+    ) -> std::result::Result<Self, WeightsError> {
         let space = scope.enter("space");
+        let (width, eps) = (tower.encoder.width, tower.encoder.layer_norm_eps);
+        let moments = (config.moments > 0)
+            .then(|| Moments::load(&scope.enter("moments"), width, eps, tower.grid(), config.moments));
         Ok(Self {
+            moments: moments.transpose()?,
             time: AttentionSublayer::load(&scope.enter("time"), &tower.encoder)?,
             space: AttentionSublayer::load(&space, &tower.encoder)?,
             mlp: MlpSublayer::load(&space, &tower.encoder)?,
         })
     }
 
-    /// `x`: `[B, T, S, W]`, the first `class_tokens` of S (one or none) the same in every frame. Returns the same.
-    pub fn forward(&self, x: &Tensor, class_tokens: usize) -> Result<Tensor> {
+    /// `x`: `[B, T, S, W]`, the first `class_tokens` of S (one or none) the same in every frame; `waves`: of the frames' times, `[B, T, F]`.
+    /// Returns the same as `x`.
+    pub fn forward(&self, x: &Tensor, class_tokens: usize, waves: &Tensor) -> Result<Tensor> {
         let (batch, frames, tokens, width) = x.dims4()?;
         let patches = tokens - class_tokens;
+        let mut class = x.narrow(2, 0, class_tokens)?; // [B, T, 0 or 1, W]
+        let mut sites = x.narrow(2, class_tokens, patches)?; // [B, T, N, W]
+        if let Some(moments) = &self.moments {
+            let moments = moments.forward(&sites, waves)?.reshape((batch, 1, 1, width))?;
+            let receiver = if class_tokens > 0 { &mut class } else { &mut sites };
+            *receiver = receiver.broadcast_add(&moments)?;
+        }
 
         // T step; the class token is left as it is.
-        let sites = x.narrow(2, class_tokens, patches)?.transpose(1, 2)?; // [B, N, T, W]
+        let sites = sites.transpose(1, 2)?; // [B, N, T, W]
         let sites = self.time.forward(&sites.contiguous()?.flatten(0, 1)?)?; // [B * N, T, W]
         let sites = sites.reshape((batch, patches, frames, width))?.transpose(1, 2)?; // [B, T, N, W]
         let x = match class_tokens {
             0 => sites.contiguous()?,
-            _ => Tensor::cat(&[&x.narrow(2, 0, class_tokens)?, &sites.contiguous()?], 2)?,
+            _ => Tensor::cat(&[&class, &sites.contiguous()?], 2)?,
         };
 
         // S step; every frame changes its own copy of the class token, and the window goes on with their mean.

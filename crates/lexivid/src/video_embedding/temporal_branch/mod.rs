@@ -2,6 +2,7 @@
 //! layout of STAN, Liu et al., arXiv 2301.11116, `clip_stan_hf.py` of farewellthree/STAN).
 
 mod block;
+mod moments;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -21,9 +22,16 @@ use time::TimeEmbedding;
 pub struct TemporalConfig {
     /// K, at most the blocks of the image tower.
     pub blocks: usize,
+    /// Numbers of a patch that every block takes moments of over time and space; 0: none, STAN's layout alone.
+    #[serde(default = "default_moments")]
+    pub moments: usize,
     /// Share of videos that are embedded without the branch in training.
     #[serde(default)]
     pub drop_path: f32,
+}
+
+fn default_moments() -> usize {
+    32
 }
 
 /// Frames of a window -> f_v(v) before any head.
@@ -46,13 +54,13 @@ impl TemporalBranch {
     pub fn load(scope: &Scope, config: &TemporalConfig, tower: &VitConfig) -> std::result::Result<Self, WeightsError> {
         let width = tower.encoder.width;
         let patches = tower.grid() * tower.grid();
-        let blocks = (0..config.blocks).map(|i| Block::load(&scope.enter("blocks").enter(&i.to_string()), tower));
+        let block = |i: usize| Block::load(&scope.enter("blocks").enter(&i.to_string()), config, tower);
         let class = tower.has_class_token().then(|| scope.tensor("class_embedding", &[width]));
         Ok(Self {
             class: class.transpose()?,
             positions: scope.tensor("position_embedding", &[patches, width])?,
             time: TimeEmbedding::load(scope, width)?,
-            blocks: blocks.collect::<std::result::Result<_, _>>()?,
+            blocks: (0..config.blocks).map(block).collect::<std::result::Result<_, _>>()?,
             output: Linear::load_without_bias(&scope.enter("output"), tower.dimension(), tower.dimension())?,
             drop_path: config.drop_path,
         })
@@ -147,7 +155,8 @@ impl TemporalBranch {
             let mean = x.narrow(2, 0, 1)?;
             parts.push((mean.broadcast_add(&class.reshape((1, 1, 1, width))?)? * 0.5)?);
         }
-        let time = self.time.forward(&times)?.unsqueeze(2)?; // [B, T, 1, W]
+        let waves = time::waves(&times, device)?; // [B, T, F]
+        let time = self.time.forward(&waves)?.unsqueeze(2)?; // [B, T, 1, W]
         let places = x.narrow(2, class_tokens, patches)?.broadcast_add(&self.positions)?;
         parts.push(places.broadcast_add(&time)?);
         x = Tensor::cat(&parts, 2)?;
@@ -155,7 +164,7 @@ impl TemporalBranch {
             if i > 0 {
                 x = (x + h(i)?)?;
             }
-            x = block.forward(&x, class_tokens)?;
+            x = block.forward(&x, class_tokens, &waves)?;
         }
         let projected = tower.project(&x.flatten(0, 1)?)?; // [B * T, D]
         projected.reshape((batch, frames, ()))?.mean(1)

@@ -63,7 +63,7 @@ fn embed(branch: &TemporalBranch, tower: &Vit, times: &[Vec<f64>]) -> Tensor {
     branch.forward(tower, &frames, &means, None).unwrap()
 }
 
-const CONFIG: TemporalConfig = TemporalConfig { blocks: K, drop_path: 0.0 };
+const CONFIG: TemporalConfig = TemporalConfig { blocks: K, moments: 3, drop_path: 0.0 };
 
 /// The same weights to be trained, and as they are frozen.
 fn trained_and_frozen(tower: &VitConfig, compute: &Compute) -> (TemporalBranch, Weights, TemporalBranch) {

@@ -1,5 +1,5 @@
 use crate::nn::{Scope, WeightsError};
-use candle_core::{Result, Tensor};
+use candle_core::{Device, Result, Tensor};
 use std::f64::consts::PI;
 
 /// e(t): where in its window a frame lies, by its real presentation time.
@@ -14,7 +14,7 @@ pub struct TimeEmbedding {
 }
 
 /// F: as many as eight frames can tell apart.
-const FREQUENCIES: usize = 8;
+pub const FREQUENCIES: usize = 8;
 
 impl TimeEmbedding {
     /// Reads `time_embedding`.
@@ -22,19 +22,24 @@ impl TimeEmbedding {
         Ok(Self { coefficients: scope.tensor("time_embedding", &[FREQUENCIES, width])? })
     }
 
-    /// Times of B windows of T frames each, in seconds -> `[B, T, W]`.
-    pub fn forward(&self, windows: &[Vec<f64>]) -> Result<Tensor> {
-        let frames = windows[0].len();
-        let waves: Vec<f32> = windows
-            .iter()
-            .flat_map(|times| {
-                let (first, last) = (times[0], times[frames - 1]);
-                let length = if last > first { last - first } else { 1.0 };
-                times.iter().map(move |time| (time - first) / length)
-            })
-            .flat_map(|tau| (0..FREQUENCIES).map(move |k| (PI * k as f64 * tau).cos() as f32))
-            .collect();
-        let waves = Tensor::from_vec(waves, (windows.len() * frames, FREQUENCIES), self.coefficients.device())?;
-        waves.matmul(&self.coefficients)?.reshape((windows.len(), frames, ()))
+    /// Cosines of B windows of T frames each, `[B, T, F]`, -> `[B, T, W]`.
+    pub fn forward(&self, waves: &Tensor) -> Result<Tensor> {
+        let (windows, frames, _) = waves.dims3()?;
+        waves.reshape((windows * frames, FREQUENCIES))?.matmul(&self.coefficients)?.reshape((windows, frames, ()))
     }
+}
+
+/// Times of B windows of T frames each, in seconds -> cos(pi k tau), `[B, T, F]`.
+pub fn waves(windows: &[Vec<f64>], device: &Device) -> Result<Tensor> {
+    let frames = windows[0].len();
+    let waves: Vec<f32> = windows
+        .iter()
+        .flat_map(|times| {
+            let (first, last) = (times[0], times[frames - 1]);
+            let length = if last > first { last - first } else { 1.0 };
+            times.iter().map(move |time| (time - first) / length)
+        })
+        .flat_map(|tau| (0..FREQUENCIES).map(move |k| (PI * k as f64 * tau).cos() as f32))
+        .collect();
+    Tensor::from_vec(waves, (windows.len(), frames, FREQUENCIES), device)
 }
