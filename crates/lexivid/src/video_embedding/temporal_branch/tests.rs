@@ -112,14 +112,14 @@ fn frames(model: &dyn Model) -> Vec<FrameFeatures> {
 }
 
 /// A branch as training begins with it.
-fn untrained(model: &dyn Model) -> (TemporalBranch, Weights) {
+fn untrained(model: &dyn Model, config: TemporalConfig) -> (TemporalBranch, Weights) {
     let towers = model.towers().unwrap();
     let temporal =
-        TemporalStart { branch: CONFIG, config: *towers.image_tower().config(), weights: towers.weights().unwrap() };
+        TemporalStart { branch: config, config: *towers.image_tower().config(), weights: towers.weights().unwrap() };
     let start = additions_start(1, Calibration { scale: 10.0, bias: -2.0 }, 0.0, Some(temporal));
     let weights = Weights::start(start, &Compute::exact().unwrap());
     let branch =
-        TemporalBranch::load(&weights.root().enter("temporal"), &CONFIG, towers.image_tower().config()).unwrap();
+        TemporalBranch::load(&weights.root().enter("temporal"), &config, towers.image_tower().config()).unwrap();
     (branch, weights)
 }
 
@@ -133,7 +133,7 @@ fn before_training_a_video_is_the_mean_over_its_frames() {
     for model in MODELS.map(tiny) {
         let frames = frames(model.as_ref());
         let window: Vec<&FrameFeatures> = frames.iter().collect();
-        let (branch, _weights) = untrained(model.as_ref());
+        let (branch, _weights) = untrained(model.as_ref(), CONFIG);
         let tower = model.towers().unwrap().image_tower();
         let mean = mean_of(&window);
         let got = branch.forward(tower, &[window], &mean, None).unwrap();
@@ -141,10 +141,8 @@ fn before_training_a_video_is_the_mean_over_its_frames() {
     }
 }
 
-/// With the time embedding the only thing that knows of order, and attention along time at zero, the branch sees a window and its reverse
-/// alike; once attention along time says something, it does not.
 #[test]
-fn order_is_seen_through_attention_along_time_and_only_when_the_branch_has_a_say() {
+fn order_is_seen_by_moments_or_by_attention_along_time_and_only_when_the_branch_has_a_say() {
     for model in MODELS.map(tiny) {
         let frames = frames(model.as_ref());
         let mut reversed = frames.clone();
@@ -152,25 +150,32 @@ fn order_is_seen_through_attention_along_time_and_only_when_the_branch_has_a_say
         for (frame, now) in reversed.iter_mut().zip(&frames) {
             frame.time = now.time;
         }
-        let (branch, weights) = untrained(model.as_ref());
         let tower = model.towers().unwrap().image_tower();
         let windows = [&frames, &reversed].map(|frames| frames.iter().collect::<Vec<_>>());
         let mean = mean_of(&windows[0]);
         let means = Tensor::cat(&[&mean, &mean], 0).unwrap();
-        let apart = || {
+        let apart = |branch: &TemporalBranch| {
             let rows = branch.forward(tower, &windows, &means, None).unwrap().to_vec2::<f32>().unwrap();
             rows[0].iter().zip(&rows[1]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
         };
-        for (name, variable) in weights.variables() {
-            if name.contains("time.self_attn.out_proj.weight") {
-                let values = pseudo_random(5, variable.elem_count());
+        let give = |weights: &Weights, ending: &str| {
+            for (name, variable) in weights.variables().iter().filter(|(name, _)| name.ends_with(ending)) {
+                let values = pseudo_random(name.len() as u32, variable.elem_count());
                 variable.set(&Tensor::from_vec(values, variable.shape(), &Device::Cpu).unwrap()).unwrap();
             }
-        }
-        assert!(apart() < 1e-6, "the gate is at 0");
-        let gate = &weights.variables()["temporal.output.weight"];
-        gate.set(&Tensor::from_vec(pseudo_random(6, gate.elem_count()), gate.shape(), &Device::Cpu).unwrap()).unwrap();
-        assert!(apart() > 1e-4);
+        };
+
+        let (with_moments, weights) = untrained(model.as_ref(), CONFIG);
+        assert!(apart(&with_moments) < 1e-6, "the gate is at 0");
+        give(&weights, "temporal.output.weight");
+        assert!(apart(&with_moments) > 1e-3, "attention along time is at 0, moments are not");
+
+        let (branch, weights) = untrained(model.as_ref(), TemporalConfig { moments: 0, ..CONFIG });
+        give(&weights, "temporal.output.weight");
+        assert!(apart(&branch) < 1e-6, "attention along time is at 0");
+        give(&weights, "time.self_attn.out_proj.weight");
+        assert!(apart(&branch) > 1e-4);
+
         let dropped = branch.forward(tower, &windows, &means, Some(&[0.0, 2.0])).unwrap().to_vec2::<f32>().unwrap();
         let mean = mean.to_vec2::<f32>().unwrap();
         assert!(dropped[0].iter().zip(&mean[0]).all(|(a, b)| (a - b).abs() < 1e-6), "without the branch");
@@ -221,7 +226,7 @@ fn gradients_agree_with_finite_differences() {
 fn frames_without_the_states_it_needs_are_told() {
     let model = tiny(MODELS[0]);
     let frames = frames(model.as_ref());
-    let (branch, _weights) = untrained(model.as_ref());
+    let (branch, _weights) = untrained(model.as_ref(), CONFIG);
     let tower = model.towers().unwrap().image_tower();
     let said = |frames: &[FrameFeatures]| {
         let window: Vec<&FrameFeatures> = frames.iter().collect();
