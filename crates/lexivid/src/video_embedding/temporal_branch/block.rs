@@ -5,7 +5,7 @@ use crate::{
 };
 use candle_core::{Result, Tensor};
 
-/// One block of the branch: moments over both, along time, across space, MLP.
+/// One block of the branch: moments over time and space, attention along time, attention across space, MLP.
 #[derive(Debug)]
 pub struct Block {
     /// Added to the class token, or to every patch where there is none.
