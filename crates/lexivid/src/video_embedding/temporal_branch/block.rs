@@ -19,11 +19,7 @@ pub struct Block {
 
 impl Block {
     /// Reads `moments`, `time` (`layer_norm1`, `self_attn`) and `space` (the names of a tower's block).
-    pub fn load(
-        scope: &Scope,
-        config: &TemporalConfig,
-        tower: &VitConfig,
-    ) -> std::result::Result<Self, WeightsError> {
+    pub fn load(scope: &Scope, config: &TemporalConfig, tower: &VitConfig) -> std::result::Result<Self, WeightsError> {
         let space = scope.enter("space");
         let (width, eps) = (tower.encoder.width, tower.encoder.layer_norm_eps);
         let moments = (config.moments > 0)

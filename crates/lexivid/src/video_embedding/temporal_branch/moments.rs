@@ -25,10 +25,18 @@ const WAVES: usize = 3;
 
 impl Moments {
     /// Reads `norm`, `read` and `write`, for r = `rank` and pictures of `grid * grid` patches.
-    pub fn load(scope: &Scope, width: usize, eps: f64, grid: usize, rank: usize) -> std::result::Result<Self, WeightsError> {
+    pub fn load(
+        scope: &Scope,
+        width: usize,
+        eps: f64,
+        grid: usize,
+        rank: usize,
+    ) -> std::result::Result<Self, WeightsError> {
         let wave = |k: usize, i: usize| (PI * k as f64 * (i as f64 + 0.5) / grid as f64).cos();
         let places: Vec<f32> = (0..grid * grid)
-            .flat_map(|n| (0..WAVES * WAVES).map(move |j| (wave(j / WAVES, n / grid) * wave(j % WAVES, n % grid)) as f32))
+            .flat_map(|n| {
+                (0..WAVES * WAVES).map(move |j| (wave(j / WAVES, n / grid) * wave(j % WAVES, n % grid)) as f32)
+            })
             .collect();
         Ok(Self {
             norm: LayerNorm::load(&scope.enter("norm"), width, eps)?,
