@@ -326,6 +326,21 @@ fn what_cannot_be_learned_from_is_said() {
 }
 
 #[test]
+fn actions_count_as_often_as_they_are_said_to_and_things_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (config, model) = (world(dir.path()), model());
+    let vocabulary = r#"[{"name": "red", "kind": "action"}, {"name": "blue", "kind": "entity"}]"#;
+    fs::write(dir.path().join("vocabulary.json"), vocabulary).unwrap();
+    let loss = |action_weight: f32| {
+        let (task, _) = begin(FinetuneConfig { action_weight, ..config.clone() }, &model, dir.path());
+        task.unwrap().gradients(0).unwrap().loss
+    };
+    let (things, both) = (loss(0.0), loss(1.0));
+    assert!(things > 0.0 && both > things);
+    assert!((loss(3.0) - (things + 3.0 * (both - things))).abs() < 1e-5);
+}
+
+#[test]
 fn every_round_has_every_example_once() {
     for (size, count) in [(4, 12), (5, 7), (20, 7)] {
         let drawn: Vec<u32> = (0..count as u64).flat_map(|batch| examples(3, batch, size, count)).collect();
