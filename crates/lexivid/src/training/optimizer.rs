@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// How weights follow their gradients.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimizerConfig {
     /// Highest rate.
@@ -20,11 +20,22 @@ pub struct OptimizerConfig {
     pub clip: f64,
     /// Whether matrices follow Muon's rule, which see: [`AdamW::step`].
     pub muon: bool,
+    /// What the rate is multiplied by for weights whose name begins with this: `{ label_encoder = 0.25 }`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub rates: BTreeMap<String, f64>,
 }
 
 impl Default for OptimizerConfig {
     fn default() -> Self {
-        Self { rate: 3e-4, betas: (0.9, 0.98), eps: 1e-6, weight_decay: 0.05, clip: 1.0, muon: false }
+        Self {
+            rate: 3e-4,
+            betas: (0.9, 0.98),
+            eps: 1e-6,
+            weight_decay: 0.05,
+            clip: 1.0,
+            muon: false,
+            rates: BTreeMap::new(),
+        }
     }
 }
 
@@ -42,6 +53,8 @@ pub struct AdamW {
 pub(super) struct Weight {
     pub variable: Var,
     decays: bool,
+    /// What the rate is multiplied by.
+    relative_rate: f64,
     /// Average of gradients.
     pub first_moment: Vec<f32>,
     /// Average of their squares.
@@ -56,12 +69,17 @@ impl AdamW {
             let weight = Weight {
                 variable: variable.clone(),
                 decays: decays(name, variable.dims()),
+                relative_rate: config
+                    .rates
+                    .iter()
+                    .find(|(part, _)| name.starts_with(*part))
+                    .map_or(1.0, |(_, rate)| *rate),
                 first_moment: zeros.clone(),
                 second_moment: zeros,
             };
             (name.clone(), weight)
         });
-        Self { config, steps: 0, weights: weights.collect() }
+        Self { weights: weights.collect(), config, steps: 0 }
     }
 
     /// One step of `rate`. Where the configuration says so, matrices take Muon's step instead (Jordan et al. 2024; its length made like
@@ -76,10 +94,12 @@ impl AdamW {
         let (beta1, beta2) = self.config.betas;
         let unbias = |beta: f64| (1.0 - beta.powi(self.steps as i32)) as f32;
         let (unbias1, unbias2) = (unbias(beta1), unbias(beta2));
-        let (beta1, beta2, eps, step) = (beta1 as f32, beta2 as f32, self.config.eps as f32, rate as f32);
-        let config = self.config;
+        let (beta1, beta2, eps) = (beta1 as f32, beta2 as f32, self.config.eps as f32);
+        let config = &self.config;
         let mut weights: Vec<_> = self.weights.values_mut().zip(&gradients.of).collect();
         weights.par_iter_mut().try_for_each(|(weight, gradient)| {
+            let rate = rate * weight.relative_rate;
+            let step = rate as f32;
             let keep = if weight.decays { 1.0 - (rate * config.weight_decay) as f32 } else { 1.0 };
             let mut values = weight.variable.flatten_all()?.to_vec1::<f32>()?;
             if let (true, true, &[rows, columns]) = (config.muon, weight.decays, weight.variable.dims()) {
@@ -155,8 +175,15 @@ mod tests {
     fn agrees_with_candles() {
         let start = Tensor::new(&[[1.0f32, -2.0], [0.5, 3.0]], &Device::Cpu).unwrap();
         let (ours, theirs) = (Var::from_tensor(&start).unwrap(), Var::from_tensor(&start.copy().unwrap()).unwrap());
-        let config =
-            OptimizerConfig { rate: 0.0, betas: (0.8, 0.95), eps: 1e-6, weight_decay: 0.1, clip: 1e9, muon: false };
+        let config = OptimizerConfig {
+            rate: 0.0,
+            betas: (0.8, 0.95),
+            eps: 1e-6,
+            weight_decay: 0.1,
+            clip: 1e9,
+            muon: false,
+            rates: BTreeMap::new(),
+        };
         let params = ParamsAdamW { lr: 0.05, beta1: 0.8, beta2: 0.95, eps: 1e-6, weight_decay: 0.1 };
         let mut adamw = AdamW::new(&BTreeMap::from([("w".to_owned(), ours.clone())]), config);
         let mut peer = optim::AdamW::new(vec![theirs.clone()], params).unwrap();
@@ -211,6 +238,25 @@ mod tests {
         assert!(gain.to_vec1::<f32>().unwrap().iter().zip([0.9, 1.1]).all(|(a, b)| (a - b).abs() < 1e-5));
         let moved = 1.0 - matrix.to_vec2::<f32>().unwrap()[0][0];
         assert!((0.5..1.3).contains(&(moved / (0.1 * 0.2 * 2f32.sqrt()))), "{moved}");
+    }
+
+    #[test]
+    fn weights_may_have_a_rate_of_their_own() {
+        let tensor = || Var::from_slice(&[1.0f32, 0.0, 0.0, 1.0], (2, 2), &Device::Cpu).unwrap();
+        let (slow, fast) = (tensor(), tensor());
+        let weights =
+            BTreeMap::from([("fast.matrix".to_owned(), fast.clone()), ("slow.matrix".to_owned(), slow.clone())]);
+        for muon in [false, true] {
+            let rates = BTreeMap::from([("slow".to_owned(), 0.25)]);
+            let config = OptimizerConfig { muon, rates, clip: 1e9, ..OptimizerConfig::default() };
+            let before = [&slow, &fast].map(|weight| weight.to_vec2::<f32>().unwrap()[0][0]);
+            let gradient = vec![4.0, 1.0, 0.0, 3.0];
+            let mut gradients = Gradients { loss: 0.0, of: vec![gradient.clone(), gradient] };
+            AdamW::new(&weights, config).step(&mut gradients, 0.01).unwrap();
+            let [slow, fast] = [&slow, &fast].map(|weight| weight.to_vec2::<f32>().unwrap()[0][0]);
+            let moved = (before[0] - slow) / (before[1] - fast);
+            assert!((moved - 0.25).abs() < 1e-3, "{moved}");
+        }
     }
 
     #[test]

@@ -148,7 +148,13 @@ pub fn run(
     observer: &mut dyn FnMut(&Status) -> ControlFlow<()>,
 ) -> Result<Finished, TrainingError> {
     fs::create_dir_all(out).map_err(TrainingError::io(out))?;
-    let mut optimizer = AdamW::new(task.variables(), plan.optimizer);
+    let named = |part: &str| task.variables().keys().any(|name| name.starts_with(part));
+    if let Some(part) = plan.optimizer.rates.keys().find(|part| !named(part)) {
+        let names = task.variables().keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let reason = format!("expected the beginning of a weight's name, got {part:?}; weights are {names}");
+        return Err(TrainingError::Config { path: "[plan] optimizer.rates".into(), reason });
+    }
+    let mut optimizer = AdamW::new(task.variables(), plan.optimizer.clone());
     let start: BTreeMap<String, Tensor> = (task.variables().iter())
         .map(|(name, variable)| Ok((name.clone(), variable.as_tensor().copy()?.detach())))
         .collect::<candle_core::Result<_>>()?;

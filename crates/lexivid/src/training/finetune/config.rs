@@ -55,7 +55,7 @@ pub struct FinetuneConfig {
     /// The label encoder, if there is to be one.
     #[serde(default)]
     pub label_encoder: Option<LabelEncoderConfig>,
-    /// Labels a step, drawn anew for each; all of them if that is not said.
+    /// Labels of a kind a step: so many things and so many actions, drawn anew for each; all of them if that is not said.
     #[serde(default)]
     pub labels_a_step: Option<usize>,
     /// How the label encoder learns what the frozen text encoder knows.
@@ -81,10 +81,10 @@ pub struct GroundingConfig {
     pub batch: usize,
     /// Of the loss, 1 - cos(soft(w), plain(w)), soft attributes alone being given to the text encoder.
     pub weight: f64,
-    /// Share of labels whose name the text encoder does not get in training.
+    /// Share of labels among the words whose name the text encoder does not get in training.
     #[serde(default)]
     pub nameless: f32,
-    /// Share of labels that come with another label's plain embedding in training, as if the text encoder did not know them.
+    /// Share of labels among the words that come with another label's plain embedding in training, as if the text encoder did not know them.
     #[serde(default)]
     pub strangers: f32,
 }

@@ -1,11 +1,12 @@
 use super::{GroundingConfig, below, happens, regularization::distance};
 use crate::{
-    label::LabelList,
+    label::{Label, LabelList},
     models::{Additions, Disturbance, LabelSide, LabelTexts, Model, ModelError},
     training::TrainingError,
 };
 use candle_core::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
+use std::collections::HashSet;
 
 /// Words that validation looks at.
 const VALIDATED: usize = 128;
@@ -14,6 +15,7 @@ const VALIDATED: usize = 128;
 /// says of a word that the text encoder does not know comes from the language model alone \[ours\].
 pub(super) struct Grounding {
     config: GroundingConfig,
+    words: HashSet<String>,
     texts: LabelTexts,
 }
 
@@ -30,16 +32,21 @@ impl Grounding {
         let words = LabelList::from_file(&config.words).map_err(bad)?;
         let mut texts = label_side.read(base, &words)?;
         label_side.keep_states(additions, &mut texts)?;
-        Ok(Self { config: config.clone(), texts })
+        let words = words.iter().map(|word| word.name.clone()).collect();
+        Ok(Self { config: config.clone(), words, texts })
     }
 
-    /// How the labels of a step are disturbed; strangers are drawn from `all`.
-    pub fn disturb(&self, labels: &[u32], all: &[u32], random: &mut ChaCha8Rng) -> Disturbance {
+    /// How the labels of a step, rows of `all`, are disturbed; strangers are drawn from `trained`. Only what is among the words can be as if
+    /// it were not known; of another label its name is all that the text encoder has.
+    pub fn disturb(&self, all: &[Label], labels: &[u32], trained: &[u32], random: &mut ChaCha8Rng) -> Disturbance {
         let GroundingConfig { nameless, strangers, .. } = self.config;
+        let known: Vec<bool> = (labels.iter())
+            .map(|&label| all.get(label as usize).is_some_and(|label| self.words.contains(&label.name)))
+            .collect();
         Disturbance {
-            nameless: labels.iter().map(|_| happens(random, nameless)).collect(),
-            stranger: (labels.iter())
-                .map(|_| happens(random, strangers).then(|| all[below(random, all.len())]))
+            nameless: known.iter().map(|known| happens(random, nameless) && *known).collect(),
+            stranger: (known.iter())
+                .map(|known| (happens(random, strangers) && *known).then(|| trained[below(random, trained.len())]))
                 .collect(),
         }
     }

@@ -264,16 +264,20 @@ impl<'a> Finetuning<'a> {
     /// The loss of one part of a step, and all that is added to it.
     fn loss(&self, batch: u64, random: &mut ChaCha8Rng) -> Result<Tensor, TrainingError> {
         let chosen = examples(self.config.seed, batch, self.config.batch, self.train.truths.examples());
-        let labels = self.labels_of_step(random);
-        let disturbance = self.grounding.as_ref().map(|grounding| grounding.disturb(&labels, &self.trained, random));
-        let targets: Vec<Target> = chosen.iter().flat_map(|&example| self.targets(example as usize, &labels)).collect();
+        let (labels, stand_for) = self.labels_of_step(random);
+        let all = self.vocabulary.labels();
+        let disturbance =
+            (self.grounding.as_ref()).map(|grounding| grounding.disturb(all, &labels, &self.trained, random));
+        let targets = |&example: &u32| {
+            let targets = self.targets(example as usize, &labels);
+            targets.into_iter().zip(&stand_for).map(|(target, &labels)| target * labels).collect::<Vec<_>>()
+        };
+        let targets: Vec<Target> = chosen.iter().flat_map(targets).collect();
         let shares = self.shares(chosen.len(), random);
         let (videos, frozen) = self.videos(&self.train, &chosen, shares.as_deref())?;
         let embedded = self.label_side.embed(self.base, &self.additions, &self.texts, &labels, disturbance.as_ref())?;
         let embedded = unit_rows(&embedded.labels)?; // [l, D]
-        // Of so many labels that these stand for.
-        let share = self.trained.len() as f64 / labels.len() as f64;
-        let mut loss = (multi_label(self.config.loss, &self.logits(&videos, &embedded)?, &targets)? * share)?;
+        let mut loss = multi_label(self.config.loss, &self.logits(&videos, &embedded)?, &targets)?;
         let RegularizationConfig { distil_video, distil_label, .. } = self.config.regularization;
         if distil_video > 0.0 {
             loss = (loss + (distance(&videos, &frozen)? * distil_video)?)?;
@@ -300,25 +304,33 @@ impl<'a> Finetuning<'a> {
             (None, Some(synthetic)) => synthetic.target(label as usize - row.len(), row, &proposed),
             (truth, _) => {
                 let target = truth.copied().map(Target::from).unwrap_or_default();
-                let is_action =
-                    self.vocabulary.labels().get(label as usize).is_some_and(|label| label.kind == Some(Kind::Action));
-                if is_action { target * self.config.action_weight } else { target }
+                if self.is_action(label) { target * self.config.action_weight } else { target }
             }
         };
         labels.iter().map(target).collect()
     }
 
-    /// The labels of one step.
-    fn labels_of_step(&self, random: &mut ChaCha8Rng) -> Vec<u32> {
-        let mut labels = self.trained.clone();
-        if let Some(count) = self.config.labels_a_step.filter(|&count| count < labels.len()) {
-            for i in 0..count {
-                let other = i + below(random, labels.len() - i);
-                labels.swap(i, other);
+    fn is_action(&self, label: u32) -> bool {
+        self.vocabulary.labels().get(label as usize).is_some_and(|label| label.kind == Some(Kind::Action))
+    }
+
+    /// The labels of one step, and of how many of its kind each stands for.
+    fn labels_of_step(&self, random: &mut ChaCha8Rng) -> (Vec<u32>, Vec<f32>) {
+        let (actions, things): (Vec<u32>, Vec<u32>) = self.trained.iter().partition(|&&label| self.is_action(label));
+        let (mut labels, mut stand_for) = (Vec::new(), Vec::new());
+        for mut kind in [things, actions] {
+            let all = kind.len();
+            if let Some(count) = self.config.labels_a_step.filter(|&count| count < all) {
+                for i in 0..count {
+                    let other = i + below(random, all - i);
+                    kind.swap(i, other);
+                }
+                kind.truncate(count);
             }
-            labels.truncate(count);
+            stand_for.extend(kind.iter().map(|_| all as f32 / kind.len() as f32));
+            labels.extend(kind);
         }
-        labels
+        (labels, stand_for)
     }
 }
 

@@ -341,6 +341,46 @@ fn actions_count_as_often_as_they_are_said_to_and_things_once() {
 }
 
 #[test]
+fn a_step_has_labels_of_every_kind_and_they_stand_for_all_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (config, model) = (world(dir.path()), model());
+    let vocabulary = r#"[{"name": "red", "kind": "action"}, {"name": "blue"}, {"name": "warm", "kind": "entity"}]"#;
+    fs::write(dir.path().join("vocabulary.json"), vocabulary).unwrap();
+    let (task, _) = begin(FinetuneConfig { labels_a_step: Some(1), ..config }, &model, dir.path());
+    let task = task.unwrap();
+    let mut drawn = [0; 3];
+    for step in 0..50 {
+        let (labels, stand_for) = task.labels_of_step(&mut random(1, "test", step));
+        assert_eq!((labels.len(), stand_for), (2, vec![2.0, 1.0]));
+        labels.iter().for_each(|&label| drawn[label as usize] += 1);
+    }
+    assert_eq!(drawn[0], 50, "the only action is in every step");
+    assert!(drawn[1] > 10 && drawn[2] > 10, "{drawn:?}");
+}
+
+#[test]
+fn only_words_are_disturbed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (config, model) = (world(dir.path()), model());
+    let words = dir.path().join("words.txt");
+    fs::write(&words, "red\nsquare\n").unwrap();
+    let label_encoder = Some(LabelEncoderConfig {
+        language_model: String::new(),
+        layers: None,
+        prefixes: 0,
+        attributes: 3,
+        reader: Reader::Shared,
+    });
+    let grounding = Some(GroundingConfig { words, batch: 2, weight: 1.0, nameless: 1.0, strangers: 1.0 });
+    let (task, _) = begin(FinetuneConfig { label_encoder, grounding, ..config }, &model, dir.path());
+    let task = task.unwrap();
+    let all = task.vocabulary.labels();
+    assert_eq!((all[0].name.as_str(), all[1].name.as_str()), ("red", "blue"));
+    let disturbance = task.grounding.as_ref().unwrap().disturb(all, &[0, 1], &[1], &mut random(1, "test", 0));
+    assert_eq!((disturbance.nameless, disturbance.stranger), (vec![true, false], vec![Some(1), None]));
+}
+
+#[test]
 fn every_round_has_every_example_once() {
     for (size, count) in [(4, 12), (5, 7), (20, 7)] {
         let drawn: Vec<u32> = (0..count as u64).flat_map(|batch| examples(3, batch, size, count)).collect();
