@@ -3,7 +3,7 @@
 use half::bf16;
 use lexivid_kernels::{
     Activation, Convolution, Depthwise, Epilogue, Isa, Matrix, Operand, Out, Padding, Precision, Values, Volume,
-    Window, average_pool, matmul,
+    Window, average_pool, matmul, max_pool,
 };
 use proptest::prelude::*;
 
@@ -197,8 +197,47 @@ fn check_depthwise(case: &Case) {
     }
 }
 
+/// On every instruction set, from f32 and bf16; as exact as comparisons are.
+fn check_max_pool(case: &Case, x: &[f32]) {
+    let channels = case.channels;
+    let x16 = rounded(x);
+    for (input, values) in [(x.to_vec(), Values::F32(x)), (widened(&x16), Values::Bf16(&x16))] {
+        let greatest = |a: f32, b: f32| if a.is_nan() || a > b { a } else { b };
+        let mut expected = Vec::new();
+        for seen in case.seen() {
+            for c in 0..channels {
+                let values = seen.iter().map(|&(_, site)| input[site * channels + c]);
+                expected.push(values.fold(f32::NEG_INFINITY, greatest));
+            }
+        }
+        for isa in Isa::all() {
+            let mut got = vec![7.0; expected.len()];
+            max_pool(isa, &case.volume(values), &case.window, Out::Rows(&mut got));
+            for (i, (got, expected)) in got.iter().zip(&expected).enumerate() {
+                assert!(got == expected || got.is_nan() && expected.is_nan(), "{isa} {i}: {got}, expected {expected}");
+            }
+            let mut rows = vec![bf16::ZERO; expected.len()];
+            max_pool(isa, &case.volume(Values::Bf16(&x16)), &case.window, Out::Bf16(&mut rows));
+            if matches!(values, Values::Bf16(_)) {
+                let same = |(got, x): (&f32, &bf16)| *got == x.to_f32() || got.is_nan() && x.is_nan();
+                assert!(got.iter().zip(&rows).all(same), "{isa}: bf16 in and out");
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn max_pools_agree_with_plain_loops(case in cases(), poison in prop::collection::vec((0..10_000_usize, 0..3_usize), 0..4)) {
+        let mut x = case.input();
+        let len = x.len();
+        for (place, kind) in poison {
+            x[place % len] = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY][kind];
+        }
+        check_max_pool(&case, &x);
+    }
 
     #[test]
     fn convolutions_agree_with_plain_loops(case in cases()) {
@@ -220,6 +259,27 @@ fn layers_of_i3d() {
     check(&Case::new([4, 14, 14], 24, 64, 3, 1));
     check(&Case::new([2, 7, 7], 112, 96, 1, 1));
     check(&Case::new([2, 7, 7], 144, 64, 3, 1));
+}
+
+/// The pools that I3D has, at a fraction of their size; all negative, so that zeros of a padding would win.
+#[test]
+fn pools_of_i3d() {
+    let pool = |kernel: [usize; 3], stride, size| Case {
+        batch: 2,
+        size,
+        channels: 48,
+        outputs: 48,
+        window: Window { kernel, stride, padding: Padding::Same },
+    };
+    for case in [
+        pool([1, 3, 3], [1, 2, 2], [3, 28, 28]),
+        pool([3, 3, 3], [2, 2, 2], [5, 14, 14]),
+        pool([2, 2, 2], [2, 2, 2], [3, 7, 7]),
+        pool([3, 3, 3], [1, 1, 1], [4, 7, 7]),
+    ] {
+        let negative: Vec<f32> = case.input().iter().map(|x| -1.0 - x.abs()).collect();
+        check_max_pool(&case, &negative);
+    }
 }
 
 #[test]
@@ -278,6 +338,18 @@ fn what_follows_a_convolution_is_that_of_a_product() {
         let mut operand = Operand::new(Precision::F32);
         layer.run(isa, &volume, &epilogue, Out::Operand(&mut operand));
         assert_close(&contents(isa, &operand), &values, 0.0, "operand");
+    }
+}
+
+#[test]
+fn pools_fill_operands() {
+    let case = Case::new([3, 5, 6], 40, 40, 3, 1);
+    let x = case.input();
+    for isa in Isa::all() {
+        let (mut rows, mut operand) = (vec![f32::NAN; x.len()], Operand::new(Precision::F32));
+        max_pool(isa, &case.volume(Values::F32(&x)), &case.window, Out::Rows(&mut rows));
+        max_pool(isa, &case.volume(Values::F32(&x)), &case.window, Out::Operand(&mut operand));
+        assert_eq!(operand.to_rows(), rows, "{isa}");
     }
 }
 
