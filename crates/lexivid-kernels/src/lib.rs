@@ -43,7 +43,7 @@ mod softmax;
 
 pub use attention::{Attention, Heads, Mask, Values, attention};
 pub use convolution::{Convolution, Depthwise, Padding, Volume, Window, average_pool, max_pool};
-pub use epilogue::{Activation, Epilogue, Out};
+pub use epilogue::{Activation, Columns, Epilogue, Out};
 pub use gradient::{
     activate, activation_gradient, attention_gradient, gate, gate_gradient, layer_norm_gradient, rms_norm_gradient,
 };

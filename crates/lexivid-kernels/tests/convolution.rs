@@ -2,8 +2,8 @@
 
 use half::bf16;
 use lexivid_kernels::{
-    Activation, Convolution, Depthwise, Epilogue, Isa, Matrix, Operand, Out, Padding, Precision, Values, Volume,
-    Window, average_pool, matmul, max_pool,
+    Activation, Columns, Convolution, Depthwise, Epilogue, Isa, Matrix, Operand, Out, Padding, Precision, Values,
+    Volume, Window, average_pool, matmul, max_pool,
 };
 use proptest::prelude::*;
 
@@ -329,6 +329,19 @@ fn what_follows_a_convolution_is_that_of_a_product() {
         layer.run(isa, &volume, &epilogue, Out::Bf16(&mut rows));
         assert_close(&widened(&rows), &values, f64::from(bf16::EPSILON.to_f32()) / 2.0, "bf16 rows");
 
+        // Side by side with others, which stay as they are.
+        let (width, first) = (70, 13);
+        let mut wide = vec![-7.0; values.len() / 40 * width];
+        layer.run(isa, &volume, &epilogue, Out::Columns(Columns { rows: &mut wide, width, first }));
+        let mut wide16 = vec![bf16::NEG_ONE; wide.len()];
+        layer.run(isa, &volume, &epilogue, Out::Bf16Columns(Columns { rows: &mut wide16, width, first }));
+        let inside = |i: &usize| (first..first + 40).contains(&(i % width));
+        let (ours, others): (Vec<usize>, Vec<usize>) = (0..wide.len()).partition(inside);
+        assert!(others.iter().all(|i| wide[*i] == -7.0 && wide16[*i] == bf16::NEG_ONE), "columns of others");
+        let columns: Vec<f32> = ours.iter().map(|i| wide[*i]).collect();
+        assert_close(&columns, &values, 0.0, "columns");
+        assert_eq!(ours.iter().map(|i| wide16[*i]).collect::<Vec<_>>(), rows, "bf16 columns");
+
         let mut sums = vec![1.0; values.len()];
         layer.run(isa, &volume, &epilogue, Out::Add(&mut sums));
         let one_more: Vec<_> = values.iter().map(|(value, bound)| (value + 1.0, bound + 1e-6)).collect();
@@ -418,7 +431,9 @@ fn nan_stays_where_it_is_seen() {
 fn the_average_is_over_all_sites() {
     for channels in [5, 16, 40] {
         let case = Case { batch: 3, ..Case::new([2, 3, 5], channels, 1, 1, 1) };
-        let x = case.input();
+        // Whole in bf16.
+        let x = widened(&rounded(&case.input()));
+        let x16 = rounded(&x);
         let sites = 30;
         let expected: Vec<(f64, f64)> = (0..3 * channels)
             .map(|i| {
@@ -432,6 +447,9 @@ fn the_average_is_over_all_sites() {
             let mut got = vec![f32::NAN; 3 * channels];
             average_pool(isa, &case.volume(Values::F32(&x)), &mut got);
             assert_close(&got, &expected, 0.0, "average");
+            let mut got16 = vec![f32::NAN; 3 * channels];
+            average_pool(isa, &case.volume(Values::Bf16(&x16)), &mut got16);
+            assert_eq!(got16, got, "{isa}: of bf16");
         }
     }
 }
@@ -442,6 +460,16 @@ fn another_number_of_channels_is_refused() {
     let layer = Convolution::new(Matrix::pack(&[0.0; 18], 1, 18, Precision::F32), Window::flat(3, 1, Padding::Same));
     let (x, mut out) = ([0.0; 12], [0.0; 4]);
     layer.run(Isa::PORTABLE, &Volume::pictures(&x, 1, [2, 2], 3), &Epilogue::default(), Out::Rows(&mut out));
+}
+
+#[test]
+#[should_panic(expected = "columns 3 to 5 of at most 4")]
+fn columns_beyond_the_rows_are_refused() {
+    let (x, mut rows) = ([0.0; 12], [0.0; 16]);
+    let columns = Columns { rows: &mut rows, width: 4, first: 3 };
+    let window = Window::flat(3, 1, Padding::Same);
+    let layer = Convolution::new(Matrix::pack(&[0.0; 54], 2, 27, Precision::F32), window);
+    layer.run(Isa::PORTABLE, &Volume::pictures(&x, 1, [2, 2], 3), &Epilogue::default(), Out::Columns(columns));
 }
 
 #[test]
