@@ -116,6 +116,7 @@ impl<'a, T: Copy> Strided<'a, T> {
     /// # Safety
     /// As long as the result lives, nobody else asks for any of these columns of this row.
     #[inline(always)]
+    #[allow(clippy::mut_from_ref)]
     unsafe fn part(&self, row: usize, columns: Range<usize>) -> &mut [T] {
         let start = row * self.width + self.first;
         // SAFETY: the caller's.

@@ -24,7 +24,7 @@ const LAST_FRAMES: usize = 2;
 enum Layer {
     Convolution(Unit3d),
     MaxPool(Window),
-    Mixed(Mixed),
+    Mixed(Box<Mixed>),
 }
 
 /// Activations, kept from one call to the next.
@@ -46,6 +46,8 @@ pub struct I3d {
 }
 
 impl I3d {
+    /// Frames of a clip: 1.28 seconds.
+    pub const FRAMES: usize = 32;
     /// Frames a second that it was trained on.
     pub const FRAME_RATE: f64 = 25.0;
     /// Height and width in pixels that it was trained on.
@@ -71,7 +73,7 @@ impl I3d {
                 config::Layer::MaxPool { kernel, stride } => Layer::MaxPool(window(kernel, stride)),
                 config::Layer::Mixed(branches) => {
                     let input = std::mem::replace(&mut channels, branches.output());
-                    Layer::Mixed(Mixed::new(branches, input, precision, vb.pp(name))?)
+                    Layer::Mixed(Box::new(Mixed::new(branches, input, precision, vb.pp(name))?))
                 }
             });
         }
