@@ -441,7 +441,7 @@ pub enum ModelsCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Fetch a model: `starter`, or a hub id such as openai/clip-vit-base-patch16
+    /// Fetch a model: `starter`, `i3d` (motion, beside another model), or a hub id such as openai/clip-vit-base-patch16
     Pull {
         /// The model
         name: String,

@@ -8,6 +8,7 @@ use crate::{
     simd::{LANES, Simd, math},
 };
 use half::bf16;
+use std::ops::Range;
 
 /// A function of every value x. Absolute error below 2e-7 max(1, |x|), of [`Activation::Relu`] and [`Activation::Relu6`] none. These give 0
 /// and -0 where others give NaN: at minus infinity.
@@ -60,6 +61,10 @@ pub enum Out<'a> {
     Add(&'a mut [f32]),
     /// To `[M, N]`, row-major, rounded to bf16.
     Bf16(&'a mut [bf16]),
+    /// To columns of wider rows: branches side by side, with nothing left to concatenate.
+    Columns(Columns<'a, f32>),
+    /// The same, rounded to bf16.
+    Bf16Columns(Columns<'a, bf16>),
     /// Into the left operand of a next product, `[M, N]`.
     Operand(&'a mut Operand),
     /// `silu(gate) * up` into the left operand of a next product, `[M, N / 2]`: the columns of the product are sixteen of the gate and
@@ -67,14 +72,56 @@ pub enum Out<'a> {
     Gated(&'a mut Operand),
 }
 
+/// Columns `first .. first + N` of `[M, width]`, row-major; the others stay as they are.
+pub struct Columns<'a, T> {
+    /// M times `width` values.
+    pub rows: &'a mut [T],
+    /// Values of a row.
+    pub width: usize,
+    /// Where the columns begin.
+    pub first: usize,
+}
+
 /// [`Out`] as its tasks see it.
 #[derive(Clone, Copy)]
 pub(crate) enum Sink<'a> {
-    Rows(Shared<'a, f32>),
-    Add(Shared<'a, f32>),
-    Bf16(Shared<'a, bf16>),
+    Rows(Strided<'a, f32>),
+    Add(Strided<'a, f32>),
+    Bf16(Strided<'a, bf16>),
     Operand(Writer<'a>),
     Gated(Writer<'a>),
+}
+
+/// [`Columns`] as its tasks see them.
+#[derive(Clone, Copy)]
+pub(crate) struct Strided<'a, T> {
+    rows: Shared<'a, T>,
+    width: usize,
+    first: usize,
+}
+
+impl<'a, T: Copy> Strided<'a, T> {
+    fn new(columns: Columns<'a, T>, (m, n): (usize, usize)) -> Self {
+        let Columns { rows, width, first } = columns;
+        assert!(first + n <= width, "columns {first} to {} of at most {width}", first + n);
+        assert_eq!(rows.len(), m * width, "values of the result, [{m}, {width}]");
+        Self { rows: Shared::new(rows), width, first }
+    }
+
+    /// All columns.
+    fn whole(rows: &'a mut [T], (m, n): (usize, usize)) -> Self {
+        Self::new(Columns { rows, width: n, first: 0 }, (m, n))
+    }
+
+    /// # Safety
+    /// As long as the result lives, nobody else asks for any of these columns of this row.
+    #[inline(always)]
+    #[allow(clippy::mut_from_ref)]
+    unsafe fn part(&self, row: usize, columns: Range<usize>) -> &mut [T] {
+        let start = row * self.width + self.first;
+        // SAFETY: the caller's.
+        unsafe { self.rows.part(start + columns.start..start + columns.end) }
+    }
 }
 
 impl Out<'_> {
@@ -84,18 +131,11 @@ impl Out<'_> {
     /// If these do not fit.
     pub(crate) fn fill(self, isa: Isa, (m, n): (usize, usize), tasks: impl FnOnce(Sink)) {
         match self {
-            Out::Rows(rows) => {
-                assert_eq!(rows.len(), m * n, "values of the result, [{m}, {n}]");
-                tasks(Sink::Rows(Shared::new(rows)));
-            }
-            Out::Add(rows) => {
-                assert_eq!(rows.len(), m * n, "values of the residual, [{m}, {n}]");
-                tasks(Sink::Add(Shared::new(rows)));
-            }
-            Out::Bf16(rows) => {
-                assert_eq!(rows.len(), m * n, "values of the result, [{m}, {n}]");
-                tasks(Sink::Bf16(Shared::new(rows)));
-            }
+            Out::Rows(rows) => tasks(Sink::Rows(Strided::whole(rows, (m, n)))),
+            Out::Add(rows) => tasks(Sink::Add(Strided::whole(rows, (m, n)))),
+            Out::Bf16(rows) => tasks(Sink::Bf16(Strided::whole(rows, (m, n)))),
+            Out::Columns(columns) => tasks(Sink::Rows(Strided::new(columns, (m, n)))),
+            Out::Bf16Columns(columns) => tasks(Sink::Bf16(Strided::new(columns, (m, n)))),
             Out::Operand(operand) => {
                 tasks(Sink::Operand(operand.begin(m, n)));
                 operand.complete(isa);
@@ -202,11 +242,11 @@ unsafe fn put<S: Simd>(s: S, values: [S::F; 2], (row, column): (usize, usize), n
 /// No other task writes these columns of this row.
 #[inline(always)]
 pub(crate) unsafe fn put_lanes<S: Simd>(s: S, value: S::F, (row, column): (usize, usize), n: usize, sink: Sink) {
-    let place = row * n + column..row * n + n.min(column + LANES);
+    let columns = column..n.min(column + LANES);
     match sink {
         Sink::Rows(rows) => {
             // SAFETY: the caller's.
-            let to = unsafe { rows.part(place) };
+            let to = unsafe { rows.part(row, columns) };
             match to.as_mut_array() {
                 Some(to) => s.store(value, to),
                 None => s.store_part(value, to),
@@ -214,7 +254,7 @@ pub(crate) unsafe fn put_lanes<S: Simd>(s: S, value: S::F, (row, column): (usize
         }
         Sink::Add(rows) => {
             // SAFETY: the caller's.
-            let to = unsafe { rows.part(place) };
+            let to = unsafe { rows.part(row, columns) };
             match to.as_mut_array() {
                 Some(to) => s.store(s.add(s.load(to), value), to),
                 None => s.store_part(s.add(s.load_part(to, 0.0), value), to),
@@ -222,7 +262,7 @@ pub(crate) unsafe fn put_lanes<S: Simd>(s: S, value: S::F, (row, column): (usize
         }
         Sink::Bf16(rows) => {
             // SAFETY: the caller's.
-            let to = unsafe { rows.part(place) };
+            let to = unsafe { rows.part(row, columns) };
             match to.as_mut_array() {
                 Some(to) => s.store_bf16(value, to),
                 None => {

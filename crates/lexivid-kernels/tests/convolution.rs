@@ -2,8 +2,8 @@
 
 use half::bf16;
 use lexivid_kernels::{
-    Activation, Convolution, Depthwise, Epilogue, Isa, Matrix, Operand, Out, Padding, Precision, Values, Volume,
-    Window, average_pool, matmul,
+    Activation, Columns, Convolution, Depthwise, Epilogue, Isa, Matrix, Operand, Out, Padding, Precision, Values,
+    Volume, Window, average_pool, matmul, max_pool,
 };
 use proptest::prelude::*;
 
@@ -197,8 +197,47 @@ fn check_depthwise(case: &Case) {
     }
 }
 
+/// On every instruction set, from f32 and bf16; as exact as comparisons are.
+fn check_max_pool(case: &Case, x: &[f32]) {
+    let channels = case.channels;
+    let x16 = rounded(x);
+    for (input, values) in [(x.to_vec(), Values::F32(x)), (widened(&x16), Values::Bf16(&x16))] {
+        let greatest = |a: f32, b: f32| if a.is_nan() || a > b { a } else { b };
+        let mut expected = Vec::new();
+        for seen in case.seen() {
+            for c in 0..channels {
+                let values = seen.iter().map(|&(_, site)| input[site * channels + c]);
+                expected.push(values.fold(f32::NEG_INFINITY, greatest));
+            }
+        }
+        for isa in Isa::all() {
+            let mut got = vec![7.0; expected.len()];
+            max_pool(isa, &case.volume(values), &case.window, Out::Rows(&mut got));
+            for (i, (got, expected)) in got.iter().zip(&expected).enumerate() {
+                assert!(got == expected || got.is_nan() && expected.is_nan(), "{isa} {i}: {got}, expected {expected}");
+            }
+            let mut rows = vec![bf16::ZERO; expected.len()];
+            max_pool(isa, &case.volume(Values::Bf16(&x16)), &case.window, Out::Bf16(&mut rows));
+            if matches!(values, Values::Bf16(_)) {
+                let same = |(got, x): (&f32, &bf16)| *got == x.to_f32() || got.is_nan() && x.is_nan();
+                assert!(got.iter().zip(&rows).all(same), "{isa}: bf16 in and out");
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn max_pools_agree_with_plain_loops(case in cases(), poison in prop::collection::vec((0..10_000_usize, 0..3_usize), 0..4)) {
+        let mut x = case.input();
+        let len = x.len();
+        for (place, kind) in poison {
+            x[place % len] = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY][kind];
+        }
+        check_max_pool(&case, &x);
+    }
 
     #[test]
     fn convolutions_agree_with_plain_loops(case in cases()) {
@@ -220,6 +259,27 @@ fn layers_of_i3d() {
     check(&Case::new([4, 14, 14], 24, 64, 3, 1));
     check(&Case::new([2, 7, 7], 112, 96, 1, 1));
     check(&Case::new([2, 7, 7], 144, 64, 3, 1));
+}
+
+/// The pools that I3D has, at a fraction of their size; all negative, so that zeros of a padding would win.
+#[test]
+fn pools_of_i3d() {
+    let pool = |kernel: [usize; 3], stride, size| Case {
+        batch: 2,
+        size,
+        channels: 48,
+        outputs: 48,
+        window: Window { kernel, stride, padding: Padding::Same },
+    };
+    for case in [
+        pool([1, 3, 3], [1, 2, 2], [3, 28, 28]),
+        pool([3, 3, 3], [2, 2, 2], [5, 14, 14]),
+        pool([2, 2, 2], [2, 2, 2], [3, 7, 7]),
+        pool([3, 3, 3], [1, 1, 1], [4, 7, 7]),
+    ] {
+        let negative: Vec<f32> = case.input().iter().map(|x| -1.0 - x.abs()).collect();
+        check_max_pool(&case, &negative);
+    }
 }
 
 #[test]
@@ -269,6 +329,19 @@ fn what_follows_a_convolution_is_that_of_a_product() {
         layer.run(isa, &volume, &epilogue, Out::Bf16(&mut rows));
         assert_close(&widened(&rows), &values, f64::from(bf16::EPSILON.to_f32()) / 2.0, "bf16 rows");
 
+        // Side by side with others, which stay as they are.
+        let (width, first) = (70, 13);
+        let mut wide = vec![-7.0; values.len() / 40 * width];
+        layer.run(isa, &volume, &epilogue, Out::Columns(Columns { rows: &mut wide, width, first }));
+        let mut wide16 = vec![bf16::NEG_ONE; wide.len()];
+        layer.run(isa, &volume, &epilogue, Out::Bf16Columns(Columns { rows: &mut wide16, width, first }));
+        let inside = |i: &usize| (first..first + 40).contains(&(i % width));
+        let (ours, others): (Vec<usize>, Vec<usize>) = (0..wide.len()).partition(inside);
+        assert!(others.iter().all(|i| wide[*i] == -7.0 && wide16[*i] == bf16::NEG_ONE), "columns of others");
+        let columns: Vec<f32> = ours.iter().map(|i| wide[*i]).collect();
+        assert_close(&columns, &values, 0.0, "columns");
+        assert_eq!(ours.iter().map(|i| wide16[*i]).collect::<Vec<_>>(), rows, "bf16 columns");
+
         let mut sums = vec![1.0; values.len()];
         layer.run(isa, &volume, &epilogue, Out::Add(&mut sums));
         let one_more: Vec<_> = values.iter().map(|(value, bound)| (value + 1.0, bound + 1e-6)).collect();
@@ -278,6 +351,18 @@ fn what_follows_a_convolution_is_that_of_a_product() {
         let mut operand = Operand::new(Precision::F32);
         layer.run(isa, &volume, &epilogue, Out::Operand(&mut operand));
         assert_close(&contents(isa, &operand), &values, 0.0, "operand");
+    }
+}
+
+#[test]
+fn pools_fill_operands() {
+    let case = Case::new([3, 5, 6], 40, 40, 3, 1);
+    let x = case.input();
+    for isa in Isa::all() {
+        let (mut rows, mut operand) = (vec![f32::NAN; x.len()], Operand::new(Precision::F32));
+        max_pool(isa, &case.volume(Values::F32(&x)), &case.window, Out::Rows(&mut rows));
+        max_pool(isa, &case.volume(Values::F32(&x)), &case.window, Out::Operand(&mut operand));
+        assert_eq!(operand.to_rows(), rows, "{isa}");
     }
 }
 
@@ -346,7 +431,9 @@ fn nan_stays_where_it_is_seen() {
 fn the_average_is_over_all_sites() {
     for channels in [5, 16, 40] {
         let case = Case { batch: 3, ..Case::new([2, 3, 5], channels, 1, 1, 1) };
-        let x = case.input();
+        // Whole in bf16.
+        let x = widened(&rounded(&case.input()));
+        let x16 = rounded(&x);
         let sites = 30;
         let expected: Vec<(f64, f64)> = (0..3 * channels)
             .map(|i| {
@@ -360,6 +447,9 @@ fn the_average_is_over_all_sites() {
             let mut got = vec![f32::NAN; 3 * channels];
             average_pool(isa, &case.volume(Values::F32(&x)), &mut got);
             assert_close(&got, &expected, 0.0, "average");
+            let mut got16 = vec![f32::NAN; 3 * channels];
+            average_pool(isa, &case.volume(Values::Bf16(&x16)), &mut got16);
+            assert_eq!(got16, got, "{isa}: of bf16");
         }
     }
 }
@@ -370,6 +460,16 @@ fn another_number_of_channels_is_refused() {
     let layer = Convolution::new(Matrix::pack(&[0.0; 18], 1, 18, Precision::F32), Window::flat(3, 1, Padding::Same));
     let (x, mut out) = ([0.0; 12], [0.0; 4]);
     layer.run(Isa::PORTABLE, &Volume::pictures(&x, 1, [2, 2], 3), &Epilogue::default(), Out::Rows(&mut out));
+}
+
+#[test]
+#[should_panic(expected = "columns 3 to 5 of at most 4")]
+fn columns_beyond_the_rows_are_refused() {
+    let (x, mut rows) = ([0.0; 12], [0.0; 16]);
+    let columns = Columns { rows: &mut rows, width: 4, first: 3 };
+    let window = Window::flat(3, 1, Padding::Same);
+    let layer = Convolution::new(Matrix::pack(&[0.0; 54], 2, 27, Precision::F32), window);
+    layer.run(Isa::PORTABLE, &Volume::pictures(&x, 1, [2, 2], 3), &Epilogue::default(), Out::Columns(columns));
 }
 
 #[test]

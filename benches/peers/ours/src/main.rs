@@ -1,5 +1,6 @@
 //! lexivid's side of `benches/peers`: loads, warms up, times runs and prints a line of JSON for each thing measured.
 
+mod clip;
 mod grad;
 mod i3d;
 mod labels;
@@ -26,6 +27,8 @@ enum Part {
     Grad(Timing),
     /// A stack of convolutions
     I3d(i3d::I3d),
+    /// I3D on clips
+    Clip(clip::Clip),
 }
 
 /// How to measure.
@@ -65,5 +68,6 @@ fn main() -> anyhow::Result<()> {
         Part::Labels(labels) => labels.run(),
         Part::Grad(timing) => grad::run(&timing),
         Part::I3d(i3d) => i3d.run(),
+        Part::Clip(clip) => clip.run(),
     }
 }

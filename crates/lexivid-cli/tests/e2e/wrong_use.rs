@@ -29,7 +29,7 @@ fn exits_with_2_and_one_clear_line() {
 #[test]
 fn what_cannot_be_had_is_said() {
     let cases: [(&[&str], &str); 2] = [
-        (&["models", "pull", "nosuch"], "expected `starter`, a hub id"),
+        (&["models", "pull", "nosuch"], "expected `starter`, `i3d`, a hub id"),
         (&["classify", "x.mp4", "-l", "dog", "--device", "cuda"], "device cuda is not available"),
     ];
     for (args, expected) in cases {

@@ -1,11 +1,11 @@
-use super::Volume;
+use super::{Volume, number::Number};
 use crate::{
     Isa, Values,
     simd::{Kernel, LANES, Simd},
 };
 use rayon::prelude::*;
 
-/// The mean over time, height and width: `[N, C]`, f32.
+/// The mean over time, height and width: `[N, C]`, in f32.
 ///
 /// Error against exact arithmetic: at most (T H W + 1) 2^-23 times the mean of the sizes.
 ///
@@ -16,20 +16,26 @@ pub fn average_pool(isa: Isa, x: &Volume, out: &mut [f32]) {
     let (sites, channels) = (x.size.iter().product::<usize>(), x.channels);
     assert!(sites > 0 && channels > 0, "something to average, got {:?} of {channels} channels", x.size);
     assert_eq!(out.len(), x.batch * channels, "means [{}, {channels}]", x.batch);
-    let Values::F32(values) = x.values else { panic!("f32 to average, got bf16") };
+    match x.values {
+        Values::F32(values) => means(isa, values, sites, channels, out),
+        Values::Bf16(values) => means(isa, values, sites, channels, out),
+    }
+}
+
+fn means<X: Number>(isa: Isa, values: &[X], sites: usize, channels: usize, out: &mut [f32]) {
     out.par_chunks_mut(channels)
         .zip(values.par_chunks(sites * channels))
         .for_each(|(out, values)| isa.run(Mean { values, sites, out }));
 }
 
 /// Of one item.
-struct Mean<'a> {
-    values: &'a [f32],
+struct Mean<'a, X> {
+    values: &'a [X],
     sites: usize,
     out: &'a mut [f32],
 }
 
-impl Kernel for Mean<'_> {
+impl<X: Number> Kernel for Mean<'_, X> {
     type Output = ();
 
     #[inline(always)]
@@ -38,8 +44,8 @@ impl Kernel for Mean<'_> {
         for site in self.values.chunks_exact(self.out.len()) {
             for (sum, x) in self.out.chunks_mut(LANES).zip(site.chunks(LANES)) {
                 match sum.as_mut_array() {
-                    Some(sum) => s.store(s.add(s.load(sum), s.load(x.try_into().expect("sixteen"))), sum),
-                    None => s.store_part(s.add(s.load_part(sum, 0.0), s.load_part(x, 0.0)), sum),
+                    Some(sum) => s.store(s.add(s.load(sum), X::load(s, x.try_into().expect("sixteen"))), sum),
+                    None => s.store_part(s.add(s.load_part(sum, 0.0), X::load_part(s, x)), sum),
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! Pixels -> features of every frame: the image towers.
 
 pub mod efficientnet_lite;
+pub mod i3d;
 mod vit;
 
 pub use vit::{PatchWeights, Vit, VitConfig, VitOutput, VitPooling};

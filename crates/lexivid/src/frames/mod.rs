@@ -1,5 +1,6 @@
 //! Decoded frames -> the frames that a model looks at: sampled at the right times, resized, cropped.
 
+mod clips;
 mod hsv;
 mod preprocessing;
 mod repeats;
@@ -10,6 +11,7 @@ mod shots;
 mod stills;
 mod walk;
 
+pub use clips::Clips;
 pub use preprocessing::{Filter, FramePixels, Preprocessing, PreprocessingError, View};
 pub use repeats::Repeats;
 pub use resize::preprocess;

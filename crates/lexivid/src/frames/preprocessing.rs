@@ -12,6 +12,16 @@ pub enum View {
         /// Length of the shorter side after the resize, in pixels.
         shortest_edge: u32,
     },
+    /// The same resize, but the crop lies where the longer side begins: left or top.
+    FirstCrop {
+        /// Length of the shorter side after the resize, in pixels.
+        shortest_edge: u32,
+    },
+    /// The same resize, but the crop lies where the longer side ends: right or bottom.
+    LastCrop {
+        /// Length of the shorter side after the resize, in pixels.
+        shortest_edge: u32,
+    },
     /// Resize the whole frame to the input size, aspect ratio not kept. SigLIP; the starter's second view.
     Stretch,
 }

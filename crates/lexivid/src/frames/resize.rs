@@ -100,19 +100,20 @@ impl Preprocessor {
     pub fn views(&mut self, picture: &Picture) -> Vec<Vec<u8>> {
         let Preprocessing { size: (height, width), ref views, filter, .. } = self.preprocessing;
         let resizer = &mut self.resizer;
-        views
-            .iter()
-            .map(|view| match *view {
+        let view = |view: &View| {
+            let (edge, place) = match *view {
+                View::FirstCrop { shortest_edge } => (shortest_edge, Place::First),
+                View::CentreCrop { shortest_edge } => (shortest_edge, Place::Centre),
+                View::LastCrop { shortest_edge } => (shortest_edge, Place::Last),
                 View::Stretch => {
                     let whole = (width.into(), height.into());
-                    resizer.resize(picture, Region { whole, x: 0, y: 0, size: (width, height) }, filter)
+                    return resizer.resize(picture, Region { whole, x: 0, y: 0, size: (width, height) }, filter);
                 }
-                View::CentreCrop { shortest_edge } => {
-                    let whole = shortest_edge_size(picture.display_size(), shortest_edge);
-                    centre_crop(resizer, picture, whole, (width, height), filter)
-                }
-            })
-            .collect()
+            };
+            let whole = shortest_edge_size(picture.display_size(), edge);
+            crop(resizer, picture, whole, (width, height), place, filter)
+        };
+        views.iter().map(view).collect()
     }
 }
 
@@ -130,26 +131,41 @@ fn shortest_edge_size((width, height): (u32, u32), edge: u32) -> (u64, u64) {
     if width <= height { (edge, edge * height / width) } else { (edge * width / height, edge) }
 }
 
-/// The middle of `picture` once it is resized to `whole`, as transformers' `center_crop` cuts it: offsets are rounded
+/// Where a crop lies along the longer side; along the other it is in the middle.
+#[derive(Clone, Copy)]
+enum Place {
+    First,
+    Centre,
+    Last,
+}
+
+/// A part of `picture` once it is resized to `whole`; the middle as transformers' `center_crop` cuts it: offsets are rounded
 /// down, and a crop that is larger than the picture is filled up with zeros.
-fn centre_crop(
+fn crop(
     resizer: &mut PillowResizer,
     picture: &Picture,
     whole: (u64, u64),
     crop: (u32, u32),
+    place: Place,
     filter: Filter,
 ) -> Vec<u8> {
     // (start in the picture, start in the crop, length), along one axis
-    let overlap = |whole: u64, crop: u32| {
+    let overlap = |whole: u64, crop: u32, place: Place| {
         let wide = u64::from(crop);
         if whole >= wide {
-            ((whole - wide) / 2, 0, crop)
+            let start = match place {
+                Place::First => 0,
+                Place::Centre => (whole - wide) / 2,
+                Place::Last => whole - wide,
+            };
+            (start, 0, crop)
         } else {
             (0, (wide - whole).div_ceil(2) as usize, whole as u32)
         }
     };
-    let (x, pad_x, width) = overlap(whole.0, crop.0);
-    let (y, pad_y, height) = overlap(whole.1, crop.1);
+    let (along_x, along_y) = if whole.0 >= whole.1 { (place, Place::Centre) } else { (Place::Centre, place) };
+    let (x, pad_x, width) = overlap(whole.0, crop.0, along_x);
+    let (y, pad_y, height) = overlap(whole.1, crop.1, along_y);
     let resized = resizer.resize(picture, Region { whole, x, y, size: (width, height) }, filter);
     if (width, height) == crop {
         return resized;
@@ -218,6 +234,30 @@ mod tests {
         // Levels of 255.
         assert!(largest <= 1, "largest difference {largest}, {unequal} of {count} differ");
         assert!(unequal * 100 <= count, "{unequal} of {count} differ");
+    }
+
+    #[test]
+    fn crops_lie_where_the_longer_side_begins_and_ends() {
+        for (width, height) in [(90, 40), (40, 90)] {
+            let picture = picture(width, height);
+            let (size, edge) = ((16, 16), 20);
+            let (wide, high) = if width > height { (45, 20) } else { (20, 45) };
+            let region = Region { whole: (wide, high), x: 0, y: 0, size: (wide as u32, high as u32) };
+            let whole = PillowResizer::default().resize(&picture, region, Filter::Bilinear);
+            for (view, start) in [
+                (View::FirstCrop { shortest_edge: edge }, 0),
+                (View::CentreCrop { shortest_edge: edge }, 14),
+                (View::LastCrop { shortest_edge: edge }, 29),
+            ] {
+                let (x0, y0) = if width > height { (start, 2) } else { (2, start) };
+                let got = &preprocessor(size, view, Filter::Bilinear).views(&picture)[0];
+                for (i, got) in got.iter().enumerate() {
+                    let (x, y) = (x0 + i / 3 % 16, y0 + i / 48);
+                    let expected = whole[(y * wide as usize + x) * 3 + i % 3];
+                    assert!(got.abs_diff(expected) <= 1, "{view:?} at {x}, {y}: {got}, expected {expected}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -40,6 +40,9 @@ pub enum SamplingError {
     /// Too short, negative or not a number.
     #[error("hop: at least {SHORTEST} s expected, got {0}")]
     Hop(f64),
+    /// Too many a second, negative or not a number.
+    #[error("frame rate: above 0 and at most 1000 frames a second expected, got {0}")]
+    Rate(f64),
     /// Negative, empty or not a number.
     #[error("segment: 0 <= start < end expected, got {0} to {1} s")]
     Segment(f64, f64),

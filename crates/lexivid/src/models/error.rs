@@ -12,7 +12,7 @@ pub enum ModelError {
         name: String,
     },
     /// No model has such a name, so it cannot be fetched either.
-    #[error("expected `starter`, a hub id such as openai/clip-vit-base-patch16, or a directory, got {name:?}")]
+    #[error("expected `starter`, `i3d`, a hub id such as openai/clip-vit-base-patch16, or a directory, got {name:?}")]
     UnknownName {
         /// The name as given.
         name: String,
@@ -132,7 +132,9 @@ impl ModelError {
     /// What the user may try, when there is something.
     pub fn hint(&self) -> Option<String> {
         match self {
-            ModelError::NotInstalled { name } if name == super::starter::NAME || name.contains('/') => {
+            ModelError::NotInstalled { name }
+                if [super::starter::NAME, super::motion::NAME].contains(&name.as_str()) || name.contains('/') =>
+            {
                 Some(format!("`lexivid models pull {name}` fetches it"))
             }
             ModelError::NotInstalled { .. } => Some("`lexivid models list` names those that are".into()),

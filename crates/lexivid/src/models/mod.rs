@@ -1,5 +1,6 @@
 //! The networks of the rooms, wired into whole models behind one trait, and the store that they are kept in.
 
+mod assembly;
 mod device;
 mod digest;
 mod dual_encoder;
@@ -8,6 +9,7 @@ mod finetuned;
 mod fingerprint;
 mod known_digests;
 mod manifest;
+pub mod motion;
 pub(crate) mod packages;
 pub mod starter;
 pub mod store;

@@ -34,6 +34,7 @@ pub(crate) use weights::{shard_names, weight_files};
 
 pub mod cholesky;
 pub mod frozen;
+pub mod numpy_pickle;
 #[cfg(test)]
 pub(crate) mod pseudo_random;
 pub mod torch_legacy;

