@@ -89,6 +89,10 @@ pub struct SamplingArgs {
     #[arg(long)]
     pub shots: bool,
 
+    /// Look at single frames only, also where the model has a network that looks at clips: faster, and nearly blind to actions
+    #[arg(long)]
+    pub no_motion: bool,
+
     /// Let the model look at every frame, also where it is (nearly) the same as the one before
     #[arg(long)]
     pub no_dedup: bool,

@@ -94,7 +94,7 @@ impl Isa {
     }
 
     /// Whether products of bf16 run on matrix tiles.
-    pub(crate) fn has_tiles(self) -> bool {
+    pub fn has_tiles(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         return self.0 == Path::Amx;
         #[cfg(not(target_arch = "x86_64"))]

@@ -109,7 +109,7 @@ pub fn zero_shot(model: &dyn Model, assets: &Assets, seed: u64) -> Result<ZeroSh
     for (pixels, right) in &pictures {
         let picture = RgbImage::from_raw(SIDE, SIDE, pixels.clone()).expect("side * side * 3 bytes");
         let features = model.encode_frames(&[preprocess(picture, model.preprocessing())])?;
-        let seen = model.encode_window(&features.iter().collect::<Vec<_>>())?.0;
+        let seen = model.encode_window(&features.iter().collect::<Vec<_>>(), &[])?.0;
         let similarity = |i: usize| labels[i].vector.iter().zip(&seen).map(|(l, s)| l * s).sum::<f32>();
         let own = similarity(*right);
         let better = (0..labels.len()).filter(|&i| similarity(i) > own).count();

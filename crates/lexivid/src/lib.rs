@@ -34,6 +34,7 @@
 //!     look: LookOptions {
 //!         sampling: Sampling::new(Windowing::Sliding { length: 2.0, hop: 1.0 }, 4)?,
 //!         shots: false,
+//!         motion: true,
 //!         dedup: true,
 //!         keep_blocks: 0,
 //!         decode: DecodeOptions::default(),

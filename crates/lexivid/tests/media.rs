@@ -1,7 +1,9 @@
 //! Every kind of input, good and bad, has one clear outcome. All files are made here, by the ffmpeg command.
 
 use lexivid::{
-    frames::{Filter, FramePixels, Preprocessing, SampleSummary, SampledFrame, View, detect_shots, sample, stills},
+    frames::{
+        Filter, FramePixels, Preprocessing, SampleSummary, SampledFrame, View, Wanted, detect_shots, sample, stills,
+    },
     video::{DecodeOptions, VideoError, VideoInfo, probe},
 };
 use std::{
@@ -61,8 +63,12 @@ fn preprocessing() -> Preprocessing {
     Preprocessing { size: (16, 16), views: vec![View::Stretch], filter: Filter::Bicubic, mean: [0.0; 3], std: [1.0; 3] }
 }
 
+fn wanted(targets: Vec<f64>) -> Vec<Wanted> {
+    vec![Wanted { targets, preprocessing: preprocessing() }]
+}
+
 fn frames(path: &Path, targets: Vec<f64>) -> (Vec<SampledFrame>, SampleSummary) {
-    let mut stream = sample(path, &DecodeOptions::default(), targets, &preprocessing()).unwrap();
+    let mut stream = sample(path, &DecodeOptions::default(), wanted(targets)).unwrap();
     let frames = stream.by_ref().map(Result::unwrap).collect();
     (frames, stream.summary())
 }
@@ -80,6 +86,28 @@ fn pixel(frame: &FramePixels, x: usize, y: usize) -> [u8; 3] {
 
 fn assert_near(got: [u8; 3], expected: [u8; 3], tolerance: u8) {
     assert!(got.iter().zip(expected).all(|(a, b)| a.abs_diff(b) <= tolerance), "{got:?}, expected {expected:?}");
+}
+
+#[test]
+fn two_networks_share_the_decoding_and_each_sees_its_own() {
+    let media = Media::new();
+    let clip = media.make("clip.mp4", "testsrc2=size=64x64:rate=10:duration=3", &X264);
+    let few = vec![0.5, 2.5];
+    let many: Vec<f64> = (5..15).map(|i| f64::from(i) / 10.0 + 0.001).collect();
+    let larger = Preprocessing { size: (32, 32), ..preprocessing() };
+    let both = vec![
+        Wanted { targets: few.clone(), preprocessing: preprocessing() },
+        Wanted { targets: many.clone(), preprocessing: larger.clone() },
+    ];
+    let together: Vec<SampledFrame> =
+        sample(&clip, &DecodeOptions::default(), both).unwrap().map(Result::unwrap).collect();
+    assert!(together.windows(2).all(|pair| pair[0].pixels.time <= pair[1].pixels.time));
+    for (network, (targets, preprocessing)) in [(few, preprocessing()), (many, larger)].into_iter().enumerate() {
+        let alone = sample(&clip, &DecodeOptions::default(), vec![Wanted { targets, preprocessing }]).unwrap();
+        let alone: Vec<SampledFrame> = alone.map(|frame| SampledFrame { wanted: network, ..frame.unwrap() }).collect();
+        let own: Vec<&SampledFrame> = together.iter().filter(|frame| frame.wanted == network).collect();
+        assert_eq!(own, alone.iter().collect::<Vec<_>>());
+    }
 }
 
 #[test]
@@ -142,7 +170,7 @@ fn no_frames() {
     {
         let message = error(&path).to_string();
         assert!(message.contains("no frame could be decoded (") && message.ends_with(reason), "{message}");
-        let mut stream = sample(&path, &DecodeOptions::default(), vec![0.5], &preprocessing()).unwrap();
+        let mut stream = sample(&path, &DecodeOptions::default(), wanted(vec![0.5])).unwrap();
         assert!(matches!(stream.next(), Some(Err(VideoError::NoFrames { .. }))));
         assert!(stream.next().is_none());
     }
@@ -466,7 +494,7 @@ fn a_source_that_never_delivers() {
         .stdin(Stdio::null())
         .spawn()
         .unwrap();
-    let mut stream = sample(&path, &options, spread(20.0, 40), &preprocessing()).unwrap();
+    let mut stream = sample(&path, &options, wanted(spread(20.0, 40))).unwrap();
     let last = stream.by_ref().last();
     assert!(matches!(last, Some(Err(VideoError::Stalled { .. }))), "{last:?}");
     writer.kill().unwrap();

@@ -2,7 +2,7 @@
 #![cfg(target_os = "linux")]
 
 use lexivid::{
-    frames::{Filter, Preprocessing, Sampling, View, Windowing, sample, targets},
+    frames::{Filter, Preprocessing, Sampling, View, Wanted, Windowing, sample, targets},
     video::{DecodeOptions, probe},
 };
 use std::{fs, path::Path, process::Command};
@@ -30,7 +30,7 @@ fn look_at(directory: &Path, seconds: u32) -> usize {
         mean: [0.0; 3],
         std: [1.0; 3],
     };
-    sample(&path, &options, targets, &preprocessing).unwrap().map(Result::unwrap).count()
+    sample(&path, &options, vec![Wanted { targets, preprocessing }]).unwrap().map(Result::unwrap).count()
 }
 
 #[test]

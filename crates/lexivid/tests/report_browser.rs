@@ -74,6 +74,7 @@ fn classification(port: u16) -> Classification {
         windows: [0.0, 2.0, 4.0, 6.0].map(|start| Span { start, end: start + 4.0 }).to_vec(),
         frames_used: 32,
         frames_reused: 0,
+        clips_used: 0,
         labels: vec![
             label("riding a bike", Some(Kind::Action), [0.95, 0.41, 0.05, 0.2], Origin::TextTower),
             label(&hostile(port), None, [0.66, 0.0, 0.0, 0.0], inferred),

@@ -53,6 +53,7 @@ pub fn run(args: &args::Calibrate, progress: &Progress) -> anyhow::Result<ExitCo
     let look = LookOptions {
         sampling: Sampling::new(Windowing::Whole, args.frames.into()).map_err(Error::from)?,
         shots: false,
+        motion: false,
         dedup: true,
         keep_blocks: 0,
         decode: DecodeOptions { stall_timeout: args.stall_timeout },

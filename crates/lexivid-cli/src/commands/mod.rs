@@ -122,6 +122,7 @@ fn look_options(args: &SamplingArgs) -> Result<LookOptions, WrongUse> {
     Ok(LookOptions {
         sampling: Sampling::new(windowing, args.frames.into()).map_err(|e| WrongUse(e.to_string()))?,
         shots: args.shots,
+        motion: !args.no_motion,
         dedup: !args.no_dedup,
         keep_blocks: 0,
         decode: DecodeOptions { stall_timeout: args.stall_timeout },

@@ -1,10 +1,10 @@
 //! Video -> embeddings of its windows and frames. No label is needed here: what was seen can be matched against any.
 
-use super::{ClassifyError, Observer, Progress};
+use super::{ClassifyError, Observer, Progress, moving::Moving};
 use crate::{
     decisions::Span,
     features::FrameFeatures,
-    frames::{self, FramePixels, Repeats, SampledFrame, Sampling, Window},
+    frames::{self, FramePixels, Repeats, SampledFrame, Sampling, Shot, Wanted, Window},
     models::Model,
     video::{self, DecodeOptions, VideoError, VideoInfo},
 };
@@ -23,6 +23,8 @@ pub struct LookOptions {
     pub sampling: Sampling,
     /// Whether windows are kept from crossing shot boundaries.
     pub shots: bool,
+    /// Whether the model's motion network looks at clips, where it has one.
+    pub motion: bool,
     /// Whether a frame that repeats the one before it ([`frames::Repeats`]) gets its embedding, unseen by the model.
     pub dedup: bool,
     /// How many of the image tower's last blocks are kept of every frame: none where windows are all that is wanted, for they are large.
@@ -31,7 +33,7 @@ pub struct LookOptions {
     pub decode: DecodeOptions,
 }
 
-/// What a model saw in a video. Memory grows with its length by `D` floats a frame and a window, and by nothing else.
+/// What a model saw in a video. Memory grows with its length by `D` floats a frame, a clip and a window, and by nothing else.
 #[derive(Debug, Clone)]
 pub struct Look {
     /// What the container says.
@@ -42,12 +44,14 @@ pub struct Look {
     pub window_embeddings: Vec<f32>,
     /// Presentation times of the frames looked at, in seconds, ascending.
     pub frame_times: Vec<f64>,
-    /// Image embedding of every frame, `[F, D]` row-major.
+    /// Embedding of every frame, of its image and of the clip around it, `[F, D]` row-major.
     pub frame_embeddings: Vec<f32>,
     /// The outputs of the image tower's last blocks, of every frame, where they were to be kept ([`FrameFeatures::blocks`]).
     pub frame_blocks: Vec<Tensor>,
     /// How many of the frames have the embedding of the one before.
     pub frames_reused: usize,
+    /// How many clips the motion network looked at.
+    pub clips: usize,
     /// What the user should know: frames lost, video truncated.
     pub warnings: Vec<String>,
 }
@@ -68,21 +72,34 @@ pub fn look(
 ) -> Result<Look, ClassifyError> {
     let path = Path::new(source);
     let video = debug_span!("open").in_scope(|| video::probe(path, &options.decode))?;
-    let shots = match options.shots {
+    // A picture does not move.
+    let motion = model.clip_encoder().filter(|_| options.motion && video.frame_rate.is_some());
+    let shots = match options.shots || motion.is_some() {
         true => Some(debug_span!("detect shots").in_scope(|| frames::detect_shots(path, &options.decode))?),
         false => None,
     };
-    let windows = windows(source, &video, options, shots.as_deref())?;
+    let windows = windows(source, &video, options, shots.as_deref().filter(|_| options.shots))?;
     let targets = frames::targets(&windows);
+    let mut wanted = vec![Wanted { targets: targets.clone(), preprocessing: model.preprocessing().clone() }];
+    let moving = motion.map(|motion| {
+        let clips = motion.clips().of(&parts_in(shots.as_deref().unwrap_or_default(), options.sampling.segment()));
+        let targets = frames::targets(&clips);
+        wanted.push(Wanted { targets: targets.clone(), preprocessing: motion.preprocessing().clone() });
+        Moving::new(motion, clips, &targets)
+    });
 
-    let mut seen = Seen::new(model, windows, &targets, options.keep_blocks);
+    let mut seen = Seen::new(model, windows, &targets, moving, options.keep_blocks);
     let mut repeats = options.dedup.then(Repeats::default);
-    let mut stream = frames::sample(path, &options.decode, targets, model.preprocessing())?;
+    let mut stream = frames::sample(path, &options.decode, wanted)?;
     while let Some(sampled) = debug_span!("wait for frames").in_scope(|| stream.next()).transpose()? {
-        let SampledFrame { targets, pixels } = sampled;
+        let SampledFrame { wanted, targets, pixels } = sampled;
         let seconds = pixels.time;
-        let repeats = repeats.as_mut().is_some_and(|repeats| repeats.is_repeat(&pixels));
-        seen.take(targets, pixels, repeats)?;
+        if wanted == 0 {
+            let repeats = repeats.as_mut().is_some_and(|repeats| repeats.is_repeat(&pixels));
+            seen.take(targets, pixels, repeats)?;
+        } else {
+            seen.take_of_clip(targets, pixels)?;
+        }
         if observer(Progress { seconds, duration: video.duration }).is_break() {
             return Err(ClassifyError::Interrupted);
         }
@@ -113,14 +130,15 @@ pub fn look_at_frames(
     let windows = windows(first, &video, options, None)?;
     let targets = frames::targets(&windows);
 
-    let mut seen = Seen::new(model, windows, &targets, options.keep_blocks);
+    let mut seen = Seen::new(model, windows, &targets, None, options.keep_blocks);
     let mut repeats = options.dedup.then(Repeats::default);
     let picture_at = |target: f64| ((target * rate) as usize).min(pictures.len() - 1);
     let mut served = 0;
     for same in targets.chunk_by(|a, b| picture_at(*a) == picture_at(*b)) {
         let index = picture_at(same[0]);
         let path = Path::new(&pictures[index]);
-        let mut stream = frames::sample(path, &options.decode, vec![0.0], model.preprocessing())?;
+        let wanted = Wanted { targets: vec![0.0], preprocessing: model.preprocessing().clone() };
+        let mut stream = frames::sample(path, &options.decode, vec![wanted])?;
         let Some(sampled) = stream.next().transpose()? else {
             return Err(VideoError::NoFrames { path: path.into(), reason: "the picture is empty".into() }.into());
         };
@@ -152,6 +170,13 @@ fn windows(
     }
 }
 
+/// What of the shots lies in the segment.
+fn parts_in(shots: &[Shot], segment: Option<(f64, f64)>) -> Vec<Shot> {
+    let (from, to) = segment.unwrap_or((0.0, f64::INFINITY));
+    let part = |shot: &Shot| Shot { start: shot.start.max(from), end: shot.end.min(to) };
+    shots.iter().map(part).filter(|shot| shot.start < shot.end).collect()
+}
+
 fn warnings(met: &frames::SampleSummary, video: &VideoInfo) -> Vec<String> {
     let mut warnings = Vec::new();
     if met.lost > 0 {
@@ -174,6 +199,8 @@ struct Seen<'a> {
     since: Vec<(Range<usize>, f64, bool)>,
     /// The pixels of those of them that repeat none.
     batch: Vec<FramePixels>,
+    /// The clips, where something looks at them.
+    moving: Option<Moving<'a>>,
     /// What the last frame gave that was encoded.
     latest: Option<FrameFeatures>,
     windows: Vec<Span>,
@@ -186,7 +213,13 @@ struct Seen<'a> {
 }
 
 impl<'a> Seen<'a> {
-    fn new(model: &'a dyn Model, windows: Vec<Window>, targets: &[f64], keep_blocks: usize) -> Self {
+    fn new(
+        model: &'a dyn Model,
+        windows: Vec<Window>,
+        targets: &[f64],
+        moving: Option<Moving<'a>>,
+        keep_blocks: usize,
+    ) -> Self {
         let index_of = |target: &f64| targets.partition_point(|t| t < target);
         let waiting = windows.into_iter().map(|window| {
             let indices = window.targets.iter().map(index_of).collect();
@@ -198,6 +231,7 @@ impl<'a> Seen<'a> {
             recent: VecDeque::new(),
             since: Vec::new(),
             batch: Vec::with_capacity(FRAME_BATCH),
+            moving,
             latest: None,
             windows: Vec::new(),
             window_embeddings: Vec::new(),
@@ -220,7 +254,15 @@ impl<'a> Seen<'a> {
         if self.batch.len() == FRAME_BATCH { self.encode() } else { Ok(()) }
     }
 
-    /// Encodes the frames that came since the last time, and finishes the windows that have all of theirs.
+    /// Takes the next frame of the clips, in order of time.
+    fn take_of_clip(&mut self, targets: Range<usize>, pixels: FramePixels) -> Result<(), ClassifyError> {
+        if let Some(moving) = &mut self.moving {
+            moving.take(targets, pixels)?;
+        }
+        Ok(())
+    }
+
+    /// Encodes the frames that came since the last time, and finishes the windows that have all of theirs and all of their clips.
     fn encode(&mut self) -> Result<(), ClassifyError> {
         let Some(served) = self.since.last().map(|(targets, ..)| targets.end) else { return Ok(()) };
         let mut encoded = Vec::new();
@@ -246,15 +288,21 @@ impl<'a> Seen<'a> {
             }
             self.recent.push_back((targets, FrameFeatures { time, ..latest.clone() }));
         }
-        while self.waiting.front().is_some_and(|(_, indices)| indices.iter().all(|&i| i < served)) {
+        while self.waiting.front().is_some_and(|(window, indices)| {
+            indices.iter().all(|&i| i < served)
+                && self.moving.as_ref().is_none_or(|moving| moving.is_done_before(window.end))
+        }) {
             self.finish_window()?;
         }
         Ok(())
     }
 
-    /// Finishes the windows that are left with the frames that came.
+    /// Finishes the windows that are left with the frames and clips that came.
     fn finish(mut self) -> Result<Self, ClassifyError> {
         self.encode()?;
+        if let Some(moving) = &mut self.moving {
+            moving.finish()?;
+        }
         while !self.waiting.is_empty() {
             self.finish_window()?;
         }
@@ -262,10 +310,18 @@ impl<'a> Seen<'a> {
     }
 
     /// What was seen, which has to be something.
-    fn look(self, source: &str, warnings: Vec<String>, video: VideoInfo) -> Result<Look, ClassifyError> {
+    fn look(mut self, source: &str, warnings: Vec<String>, video: VideoInfo) -> Result<Look, ClassifyError> {
         if self.windows.is_empty() {
             let reason = warnings.first().cloned().unwrap_or("none where it is looked at".into());
             return Err(VideoError::NoFrames { path: source.into(), reason }.into());
+        }
+        if let Some(moving) = &self.moving {
+            let embeddings = self.frame_embeddings.chunks_exact_mut(self.model.dimension());
+            for (&time, embedding) in self.frame_times.iter().zip(embeddings) {
+                let frame = FrameFeatures { time, embedding: embedding.to_vec(), blocks: None };
+                let joint = self.model.encode_window(&[&frame], &moving.of(time, time.next_up()))?;
+                embedding.copy_from_slice(&joint.0);
+            }
         }
         Ok(Look {
             windows: self.windows,
@@ -274,6 +330,7 @@ impl<'a> Seen<'a> {
             frame_embeddings: self.frame_embeddings,
             frame_blocks: self.frame_blocks,
             frames_reused: self.reused,
+            clips: self.moving.map_or(0, |moving| moving.seen.len()),
             warnings,
             video,
         })
@@ -286,7 +343,8 @@ impl<'a> Seen<'a> {
         let serves = |targets: &Range<usize>| indices.iter().any(|i| targets.contains(i));
         let frames: Vec<_> = self.recent.iter().filter(|(targets, _)| serves(targets)).map(|(_, f)| f).collect();
         if !frames.is_empty() {
-            let embedding = debug_span!("encode windows").in_scope(|| self.model.encode_window(&frames))?;
+            let clips = self.moving.as_ref().map_or(Vec::new(), |moving| moving.of(window.start, window.end));
+            let embedding = debug_span!("encode windows").in_scope(|| self.model.encode_window(&frames, &clips))?;
             self.window_embeddings.extend(embedding.0);
             self.windows.push(Span { start: window.start, end: window.end });
         }

@@ -9,6 +9,7 @@ mod error;
 mod judge;
 mod labels;
 mod look;
+mod moving;
 
 pub use error::ClassifyError;
 pub use judge::{probabilities, similarities};
@@ -92,6 +93,7 @@ pub fn classify(
         windows: look.windows,
         frames_used: look.frame_times.len(),
         frames_reused: look.frames_reused,
+        clips_used: look.clips,
         labels: judged,
         warnings,
     })

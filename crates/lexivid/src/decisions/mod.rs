@@ -26,6 +26,8 @@ pub struct Classification {
     pub frames_used: usize,
     /// How many of them repeat the one before and share its embedding, so that the model did not see them.
     pub frames_reused: usize,
+    /// Clips in which the model looked for motion.
+    pub clips_used: usize,
     /// One entry a label, most probable first.
     pub labels: Vec<LabelResult>,
     /// What the user should know: frames lost, labels merged or truncated.

@@ -187,7 +187,7 @@ fn encode_picture(model: &dyn Model, path: &Path) -> Result<Vec<f32>, ModelError
     let cut_out = image::open(path).map_err(|e| bad(e.to_string()))?.to_rgba8();
     let frames = BACKGROUNDS.map(|background| preprocess(on_background(&cut_out, background), model.preprocessing()));
     let features = model.encode_frames(&frames)?;
-    Ok(model.encode_window(&features.iter().collect::<Vec<_>>())?.0)
+    Ok(model.encode_window(&features.iter().collect::<Vec<_>>(), &[])?.0)
 }
 
 /// What is not transparent, in the middle of a square of one colour.

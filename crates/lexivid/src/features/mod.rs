@@ -8,6 +8,17 @@ pub use vit::{PatchWeights, Vit, VitConfig, VitOutput, VitPooling};
 
 use candle_core::Tensor;
 
+/// What a motion network says about one clip.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClipFeatures {
+    /// Where it begins, in seconds from the video's first frame.
+    pub start: f64,
+    /// Where it ends, exclusive.
+    pub end: f64,
+    /// Motion embedding, L2-normalised; what it says in the joint space is for [`Model::encode_window`](crate::models::Model::encode_window).
+    pub embedding: Vec<f32>,
+}
+
 /// What an image tower says about one frame.
 #[derive(Debug, Clone)]
 pub struct FrameFeatures {

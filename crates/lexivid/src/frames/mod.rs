@@ -15,7 +15,7 @@ pub use clips::Clips;
 pub use preprocessing::{Filter, FramePixels, Preprocessing, PreprocessingError, View};
 pub use repeats::Repeats;
 pub use resize::preprocess;
-pub use sample::{FrameStream, SampleSummary, SampledFrame, sample};
+pub use sample::{FrameStream, SampleSummary, SampledFrame, Wanted, sample};
 pub use sampling::{Sampling, SamplingError, Window, Windowing, targets};
 pub use shots::{Shot, detect_shots};
 pub use stills::stills;

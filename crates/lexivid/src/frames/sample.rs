@@ -11,10 +11,21 @@ use std::{ops::Range, path::Path};
 /// Frames that may wait for the model. At 224 px each takes 150 kB.
 const AHEAD: usize = 32;
 
+/// What one network wants to see of a video.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wanted {
+    /// When: ascending times in seconds from the first frame.
+    pub targets: Vec<f64>,
+    /// How.
+    pub preprocessing: Preprocessing,
+}
+
 /// One frame, and which of the wanted times it was on display at.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SampledFrame {
-    /// Indices into the targets that were asked for.
+    /// For which of the networks that were asked for.
+    pub wanted: usize,
+    /// Indices into its targets.
     pub targets: Range<usize>,
     /// What the model sees.
     pub pixels: FramePixels,
@@ -30,7 +41,7 @@ pub struct SampleSummary {
     /// When the last frame's display ends, in seconds, if decoding reached the end of the stream. It is less than the
     /// announced duration for a truncated file.
     pub ended: Option<f64>,
-    /// How many targets, the last ones, got no frame because the stream ended before them.
+    /// How many times that were asked for, the last ones, got no frame because the stream ended before them.
     pub unserved: usize,
 }
 
@@ -69,8 +80,8 @@ impl Iterator for FrameStream {
     }
 }
 
-/// Samples `source`, a file or URL, at `targets`: ascending times in seconds from the first frame. For a target t the
-/// frame on display at t is given: the last one with a presentation time <= t. Targets that share a frame get it once.
+/// Samples `source`, a file or URL, for one network or several at once, which share the decoding. For a target t the
+/// frame on display at t is given: the last one with a presentation time <= t. Targets of one network that share a frame get it once.
 ///
 /// Decoding, conversion and resizing run ahead in a thread, at most 32 frames. Only what the targets need is
 /// decoded where skipping cannot change the result. Packets that cannot be read or decoded, and frames that the codec
@@ -81,21 +92,30 @@ impl Iterator for FrameStream {
 /// # Errors
 /// [`VideoError`], as the stream's last item, when the source cannot be opened, has no frames, or makes no progress for
 /// `options.stall_timeout`; here only when no thread can be started.
-pub fn sample(
-    source: &Path,
-    options: &DecodeOptions,
-    targets: Vec<f64>,
-    preprocessing: &Preprocessing,
-) -> Result<FrameStream, VideoError> {
-    let mut preprocessor = Preprocessor::new(preprocessing);
+pub fn sample(source: &Path, options: &DecodeOptions, wanted: Vec<Wanted>) -> Result<FrameStream, VideoError> {
+    let mut times: Vec<f64> = wanted.iter().flat_map(|wanted| wanted.targets.iter().copied()).collect();
+    times.sort_by(f64::total_cmp);
+    times.dedup();
+    let mut networks: Vec<(Vec<f64>, Preprocessor)> =
+        wanted.into_iter().map(|wanted| (wanted.targets, Preprocessor::new(&wanted.preprocessing))).collect();
     let path = source.to_path_buf();
     let items = watch(source, options.stall_timeout, AHEAD, move |pulse, outlet| {
         let (mut decoder, first) = Decoder::open(&path, None, &pulse)?;
         let mut picture = Picture::default();
-        let ended = walk(&mut decoder, first, &targets, walk::Skipping::Exact, |decoder, frame, targets| {
+        let ended = walk(&mut decoder, first, &times, walk::Skipping::Exact, |decoder, frame, shown| {
             decoder.picture(frame, &mut picture)?;
-            let pixels = FramePixels { time: frame.time, views: preprocessor.views(&picture) };
-            Ok(outlet.send(Item::Frame(SampledFrame { targets, pixels })))
+            let (from, to) = (times[shown.start], times[shown.end - 1]);
+            for (wanted, (targets, preprocessor)) in networks.iter_mut().enumerate() {
+                let targets = targets.partition_point(|t| *t < from)..targets.partition_point(|t| *t <= to);
+                if targets.is_empty() {
+                    continue;
+                }
+                let pixels = FramePixels { time: frame.time, views: preprocessor.views(&picture) };
+                if !outlet.send(Item::Frame(SampledFrame { wanted, targets, pixels })) {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
         })?;
         let tally = decoder.tally();
         outlet.send(Item::Summary(SampleSummary {

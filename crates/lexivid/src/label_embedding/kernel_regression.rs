@@ -1,60 +1,88 @@
-//! Text features -> image space, learned from the names of known classes: kernel ridge regression.
+//! Label text -> a visual space, learned from the names of known classes: kernel ridge regression.
 //!
-//! A classifier's weight row is the image-space embedding of its class name, so text features can be regressed onto
-//! the rows: f(x) = sum_i k(x, x_i) a_i with A = (K + lambda I)^-1 Y (Saunders, Gammerman and Vovk 1998).
+//! A classifier's weight row is the embedding of its class name in the space that it classifies, so what is known of names can be regressed onto
+//! the rows: f(x) = sum_i k(x, x_i) a_i with A = (K + lambda I)^-1 Y (Saunders, Gammerman and Vovk 1998). k is a mean of Gaussian kernels, each of
+//! which looks at names in its own way: at a language model's states ([`StatesKernel`]), at words ([`super::BagKernel`]).
 
 use candle_core::{D, Result, Tensor, bail};
 
-use crate::nn::{cholesky::solve_positive_definite, unit_rows};
+use crate::nn::cholesky::solve_positive_definite;
 
-/// A fitted regression; all parts are tensors, so that it can be stored as safetensors.
+/// A fitted regression.
 #[derive(Debug, Clone)]
 pub struct KernelRegression {
-    /// Text features of the known names, `[N, F]`.
-    pub anchors: Tensor,
     /// Dual coefficients A, `[N, D]`.
     pub coefficients: Tensor,
-    /// k(x, y) = exp(-|x - y|^2 / width), a scalar tensor.
-    pub width: Tensor,
 }
 
 impl KernelRegression {
-    /// Fits text features `anchors` `[N, F]` to image-space targets `[N, D]`. `ridge` is lambda; the width is
-    /// `breadth` times the median squared distance between anchors.
-    pub fn fit(anchors: &Tensor, targets: &Tensor, ridge: f64, breadth: f64) -> Result<Self> {
+    /// Fits the kernel of N known names among each other, `[N, N]`, to their places `[N, D]`. `ridge` is lambda.
+    pub fn fit(kernel: &Tensor, targets: &Tensor, ridge: f64) -> Result<Self> {
         let (count, dimension) = targets.dims2()?;
-        let distances = squared_distances(anchors, anchors)?;
-        let mut sorted = distances.flatten_all()?.to_vec1::<f32>()?;
-        let middle = sorted.len() / 2;
-        let (_, median, _) = sorted.select_nth_unstable_by(middle, f32::total_cmp);
-        let width = Tensor::new(*median * breadth as f32, anchors.device())?;
-        let mut kernel: Vec<f64> =
-            kernel(&distances, &width)?.flatten_all()?.to_vec1::<f32>()?.into_iter().map(f64::from).collect();
+        let mut kernel: Vec<f64> = kernel.flatten_all()?.to_vec1::<f32>()?.into_iter().map(f64::from).collect();
         kernel.iter_mut().step_by(count + 1).for_each(|diagonal| *diagonal += ridge);
         let mut solution: Vec<f64> = targets.flatten_all()?.to_vec1::<f32>()?.into_iter().map(f64::from).collect();
         if solve_positive_definite(kernel, &mut solution, count).is_none() {
             bail!("kernel regression: the kernel matrix of {count} anchors is not positive definite at ridge {ridge}");
         }
         let solution: Vec<f32> = solution.into_iter().map(|v| v as f32).collect();
-        let coefficients = Tensor::from_vec(solution, (count, dimension), anchors.device())?;
-        Ok(Self { anchors: anchors.clone(), coefficients, width })
+        Ok(Self { coefficients: Tensor::from_vec(solution, (count, dimension), targets.device())? })
     }
 
-    /// Text features `[B, F]` -> image space, `[B, D]`, not normalised.
-    pub fn predict(&self, features: &Tensor) -> Result<Tensor> {
-        kernel(&squared_distances(features, &self.anchors)?, &self.width)?.matmul(&self.coefficients)
+    /// The kernel of B names with the known ones, `[B, N]` -> their places, `[B, D]`, not normalised.
+    pub fn predict(&self, kernel: &Tensor) -> Result<Tensor> {
+        kernel.matmul(&self.coefficients)
+    }
+}
+
+/// k(x, y) = exp(-mean_r |x_r - y_r|^2 / m_r) over R readings of a language model's states. Every number of a reading is standardised over the
+/// known names; m_r is the median of |x_r - y_r|^2 over pairs of them.
+#[derive(Debug, Clone)]
+pub struct StatesKernel {
+    /// What is taken off, `[R E]`.
+    pub shift: Tensor,
+    /// What the rest is multiplied by, `[R E]`, 1 / sqrt(R m_r) included.
+    pub scale: Tensor,
+    /// The known names, shifted and scaled, `[N, R E]`.
+    pub anchors: Tensor,
+}
+
+impl StatesKernel {
+    /// From the readings of the known names, `[N, R, E]`.
+    pub fn fit(readings: &Tensor) -> Result<Self> {
+        /// Keeps a number that is the same for all names from being divided by 0.
+        const LEAST_DEVIATION: f64 = 1e-6;
+        let (count, parts, width) = readings.dims3()?;
+        let mean = readings.mean(0)?; // [R, E]
+        let centred = readings.broadcast_sub(&mean)?;
+        let deviation = (centred.sqr()?.mean(0)?.sqrt()? + LEAST_DEVIATION)?;
+        let standard = centred.broadcast_div(&deviation)?; // [N, R, E]
+        let factors = (0..parts)
+            .map(|part| {
+                let part = standard.narrow(1, part, 1)?.squeeze(1)?.contiguous()?; // [N, E]
+                let median = median(squared_distances(&part, &part)?.flatten_all()?.to_vec1()?);
+                Tensor::full(1.0 / (parts as f32 * median).sqrt(), (1, width), readings.device())
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let factors = Tensor::cat(&factors, 0)?; // [R, E]
+        Ok(Self {
+            anchors: standard.broadcast_mul(&factors)?.reshape((count, parts * width))?,
+            scale: (factors / deviation)?.flatten_all()?,
+            shift: mean.flatten_all()?,
+        })
     }
 
-    /// For every row of `[B, F]`: the nearest anchor and the cosine similarity to it in text space, after the mean of
-    /// the anchors is taken off (all phrases of a language model share most of their direction).
-    pub fn nearest(&self, features: &Tensor) -> Result<Vec<(usize, f32)>> {
-        let mean = self.anchors.mean_keepdim(0)?;
-        let centred = |x: &Tensor| unit_rows(&x.broadcast_sub(&mean)?);
-        let cosine = centred(features)?.matmul(&centred(&self.anchors)?.t()?)?; // [B, N]
-        let best = cosine.argmax(D::Minus1)?.to_vec1::<u32>()?;
-        let similarity = cosine.max(D::Minus1)?.to_vec1::<f32>()?;
-        Ok(best.into_iter().map(|i| i as usize).zip(similarity).collect())
+    /// Readings of B names, `[B, R, E]` -> `[B, N]`.
+    pub fn with(&self, readings: &Tensor) -> Result<Tensor> {
+        let x = readings.flatten_from(1)?.broadcast_sub(&self.shift)?.broadcast_mul(&self.scale)?;
+        squared_distances(&x, &self.anchors)?.neg()?.exp()
     }
+}
+
+/// The middle one; of an even number the upper of both.
+pub(super) fn median(mut values: Vec<f32>) -> f32 {
+    let middle = values.len() / 2;
+    *values.select_nth_unstable_by(middle, f32::total_cmp).1
 }
 
 /// `[A, F]`, `[B, F]` -> `[A, B]`
@@ -62,11 +90,6 @@ fn squared_distances(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let squares = |x: &Tensor| x.sqr()?.sum(D::Minus1);
     let product = (a.matmul(&b.t()?)? * 2.0)?;
     squares(a)?.unsqueeze(1)?.broadcast_add(&squares(b)?.unsqueeze(0)?)?.sub(&product)?.relu()
-}
-
-/// exp(-distance / width), elementwise.
-fn kernel(distances: &Tensor, width: &Tensor) -> Result<Tensor> {
-    distances.broadcast_div(width)?.neg()?.exp()
 }
 
 #[cfg(test)]
@@ -77,38 +100,42 @@ mod tests {
 
     use crate::nn::pseudo_random::pseudo_random;
 
-    /// scikit-learn's KernelRidge; scripts/goldens/kernel_regression.py.
+    /// scikit-learn's KernelRidge on standardised features; scripts/goldens/kernel_regression.py.
     #[derive(Deserialize)]
     struct Golden {
-        median: f32,
+        kernel: Vec<Vec<f32>>,
         predictions: Vec<Vec<f32>>,
     }
 
-    fn noise(seed: u32, rows: usize, columns: usize) -> Result<Tensor> {
-        Tensor::from_vec(pseudo_random(seed, rows * columns), (rows, columns), &Device::Cpu)
+    /// `rows` names with 2 readings of 3 numbers.
+    fn readings(seed: u32, rows: usize) -> Result<Tensor> {
+        Tensor::from_vec(pseudo_random(seed, rows * 6), (rows, 2, 3), &Device::Cpu)
     }
 
     #[test]
     fn agrees_with_scikit_learn() -> Result<()> {
         let golden: Golden =
             serde_json::from_str(include_str!("../../tests/goldens/kernel_regression.json")).expect("golden");
-        let regression = KernelRegression::fit(&noise(1, 20, 6)?, &noise(2, 20, 4)?, 0.1, 0.5)?;
-        let width = regression.width.to_scalar::<f32>()?;
-        assert!((width - 0.5 * golden.median).abs() < 1e-5, "{width}");
-        let got = regression.predict(&noise(3, 5, 6)?)?.to_vec2::<f32>()?;
-        for (got, expected) in got.iter().flatten().zip(golden.predictions.iter().flatten()) {
-            assert!((got - expected).abs() < 1e-4, "{got} {expected}");
+        let known = readings(1, 20)?;
+        let kernel = StatesKernel::fit(&known)?;
+        let targets = Tensor::from_vec(pseudo_random(2, 80), (20, 4), &Device::Cpu)?;
+        let regression = KernelRegression::fit(&kernel.with(&known)?, &targets, 0.1)?;
+        let asked = kernel.with(&readings(3, 5)?)?;
+        for (got, expected) in [(regression.predict(&asked)?, golden.predictions), (asked, golden.kernel)] {
+            for (got, expected) in got.to_vec2::<f32>()?.iter().flatten().zip(expected.iter().flatten()) {
+                assert!((got - expected).abs() < 1e-4, "{got} {expected}");
+            }
         }
         Ok(())
     }
 
     #[test]
-    fn the_nearest_anchor_of_an_anchor_is_itself() -> Result<()> {
-        let anchors = noise(1, 20, 6)?;
-        let regression = KernelRegression::fit(&anchors, &noise(2, 20, 4)?, 0.1, 0.5)?;
-        for (i, (nearest, similarity)) in regression.nearest(&anchors)?.into_iter().enumerate() {
-            assert_eq!(nearest, i);
-            assert!((similarity - 1.0).abs() < 1e-5);
+    fn a_name_is_most_like_itself() -> Result<()> {
+        let known = readings(1, 20)?;
+        let kernel = StatesKernel::fit(&known)?.with(&known)?;
+        for (i, row) in kernel.to_vec2::<f32>()?.iter().enumerate() {
+            assert!((row[i] - 1.0).abs() < 1e-4, "{}", row[i]);
+            assert!(row.iter().enumerate().all(|(j, k)| j == i || *k < row[i]));
         }
         Ok(())
     }

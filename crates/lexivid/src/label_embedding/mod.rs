@@ -1,5 +1,6 @@
 //! Label -> label embedding, f_t(l): the text side.
 
+mod bag_of_words;
 mod calibration;
 mod database;
 pub mod kernel_regression;
@@ -8,6 +9,7 @@ mod prompts;
 mod text_transformer;
 mod tokenizer;
 
+pub use bag_of_words::{Bag, BagKernel, Frequencies, stems};
 pub use calibration::Calibration;
 pub use database::{
     Added, DatabaseError, Embedded, EmbeddedWith, LabelDatabase, Renamed, StoredLabel, VocabularySummary,
@@ -20,7 +22,7 @@ pub use tokenizer::{Tokenizer, TokenizerError, Tokens};
 /// f_t(l) and what is known about it.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct LabelEmbedding {
-    /// `[D]`, L2-normalised, in the model's joint space.
+    /// `[D]`, L2-normalised, in the model's joint space; shorter where the model is less sure of it.
     pub vector: Vec<f32>,
     /// How this label's similarities become probabilities. Depends on the label and the model only, never on which
     /// other labels are asked for.

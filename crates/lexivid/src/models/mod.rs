@@ -32,8 +32,8 @@ use std::{
 use store::Store;
 
 use crate::{
-    features::FrameFeatures,
-    frames::{FramePixels, Preprocessing},
+    features::{ClipFeatures, FrameFeatures},
+    frames::{Clips, FramePixels, Preprocessing},
     label::Label,
     label_embedding::{EmbeddedWith, LabelEmbedding},
     video_embedding::VideoEmbedding,
@@ -53,8 +53,13 @@ pub trait Model: Send + Sync {
     /// Frames -> features: one entry a frame, in order. All views of a frame are looked at.
     fn encode_frames(&self, frames: &[FramePixels]) -> Result<Vec<FrameFeatures>, ModelError>;
 
-    /// Features of one window's frames (T >= 1, in order of time) -> f_v(v).
-    fn encode_window(&self, frames: &[&FrameFeatures]) -> Result<VideoEmbedding, ModelError>;
+    /// The network that looks at clips beside the image tower, if there is one.
+    fn clip_encoder(&self) -> Option<&dyn ClipEncoder> {
+        None
+    }
+
+    /// Features of one window's frames (T >= 1, in order of time), and of its clips where [`Model::clip_encoder`] looked at any -> f_v(v).
+    fn encode_window(&self, frames: &[&FrameFeatures], clips: &[&ClipFeatures]) -> Result<VideoEmbedding, ModelError>;
 
     /// Labels -> f_t(l), one a label, in order. The result for a label does not depend on the others.
     fn encode_labels(&self, labels: &[Label]) -> Result<Vec<LabelEmbedding>, ModelError>;
@@ -81,6 +86,18 @@ pub trait Model: Send + Sync {
     fn label_batch(&self) -> usize {
         64
     }
+}
+
+/// A network that looks at clips: what moves, and how.
+pub trait ClipEncoder: Send + Sync {
+    /// Which clips it looks at.
+    fn clips(&self) -> &Clips;
+
+    /// How a frame becomes its pixels.
+    fn preprocessing(&self) -> &Preprocessing;
+
+    /// The frames of one clip, as many as [`ClipEncoder::clips`] says, -> its motion embedding, L2-normalised.
+    fn encode_clip(&self, frames: &[&FramePixels]) -> Result<Vec<f32>, ModelError>;
 }
 
 /// What a model says about itself.

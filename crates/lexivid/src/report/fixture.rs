@@ -42,6 +42,7 @@ pub(super) fn classification() -> Classification {
         windows: [0.0, 4.0, 8.0, 12.0].map(|start| Span { start, end: start + 8.0 }).to_vec(),
         frames_used: 32,
         frames_reused: 5,
+        clips_used: 0,
         labels: vec![
             LabelResult {
                 label: "riding a bike".into(),

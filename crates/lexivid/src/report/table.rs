@@ -51,7 +51,7 @@ fn write_video(out: &mut impl Write, c: &Classification, options: TableOptions) 
     let precision = Precision::of(c.video.duration);
     writeln!(
         out,
-        "{}  {} · {}×{} · {} · {}{}",
+        "{}  {} · {}×{} · {} · {}{}{}",
         printable(&c.path),
         clock(c.video.duration, precision),
         c.video.width,
@@ -61,6 +61,10 @@ fn write_video(out: &mut impl Write, c: &Classification, options: TableOptions) 
         match c.frames_reused {
             0 => String::new(),
             reused => format!(", {reused} of them repeats"),
+        },
+        match c.clips_used {
+            0 => String::new(),
+            clips => format!(" · {}", count(clips, "clip")),
         },
     )?;
     if c.labels.is_empty() {
@@ -202,6 +206,16 @@ clips/bikes.mp4  0:20 · 640×272 · 4 windows · 32 frames, 5 of them repeats
 … 2 more labels at 0.41 or below, 1 of them present
 ";
         assert_eq!(text(&fixture::outcomes()[..1], TableOptions { width: 60, top: 1, ..PLAIN }), expected);
+    }
+
+    #[test]
+    fn clips_are_counted_where_there_are_any() {
+        let mut classification = fixture::classification();
+        classification.clips_used = 1;
+        let mut written = Vec::new();
+        write_video(&mut written, &classification, PLAIN).unwrap();
+        let written = String::from_utf8(written).unwrap();
+        assert!(written.lines().next().unwrap().ends_with("5 of them repeats · 1 clip"), "{written}");
     }
 
     #[test]

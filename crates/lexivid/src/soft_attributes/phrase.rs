@@ -1,4 +1,4 @@
-//! One vector for a phrase, from the states of a language model.
+//! Vectors for a phrase, from the states of a language model.
 
 use candle_core::{Result, Tensor};
 use tokenizers::Tokenizer;
@@ -6,14 +6,31 @@ use tokenizers::Tokenizer;
 use super::{Decoder, LanguageModelError, checkpoint::Checkpoint};
 use crate::nn::{Compute, unit_rows};
 
-/// States in the middle say what the words are; late states at the end say what the phrase is about.
-const MEAN_LAYER: usize = 8;
-const LAST_LAYER: usize = 24;
 /// Longer phrases are cut.
 const MAX_TOKENS: usize = 256;
 
-/// Phrase -> the mean over its tokens of the states after block 8, and the last token's state after block 24; each
-/// L2-normalised.
+/// What is read of a phrase: the states after a block, counted from 1. States in the middle say what the words are; late states at the end say what
+/// comes next, and so what the phrase is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// The block.
+    pub block: usize,
+    /// Where.
+    pub at: At,
+}
+
+/// Where the states of a phrase are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum At {
+    /// The mean over its tokens.
+    Mean,
+    /// Its last token.
+    Last,
+    /// Its last token, L2-normalised: up to constant factors, what the language model's last norm makes of it.
+    LastNormalised,
+}
+
+/// Phrase -> readings of its states.
 pub struct PhraseEncoder {
     decoder: Decoder,
     tokenizer: Tokenizer,
@@ -23,14 +40,16 @@ impl PhraseEncoder {
     /// Reads tokenizer and weights, dequantised.
     ///
     /// # Errors
-    /// When the model has fewer than 24 blocks, or a file of it is not as it should be.
+    /// When a file of the model is not as it should be.
     pub fn load(checkpoint: &dyn Checkpoint, compute: &Compute) -> std::result::Result<Self, LanguageModelError> {
-        let decoder = Decoder::load(checkpoint, Some(LAST_LAYER), compute)?;
-        Ok(Self { tokenizer: checkpoint.tokenizer()?, decoder })
+        Ok(Self { tokenizer: checkpoint.tokenizer()?, decoder: Decoder::load(checkpoint, None, compute)? })
     }
 
-    /// B non-empty phrases -> `[B, 2 E]`. The result for a phrase does not depend on the others.
-    pub fn encode(&self, phrases: &[String]) -> Result<Tensor> {
+    /// B non-empty phrases -> R readings of each, `[B, R, E]`. The result for a phrase does not depend on the others.
+    ///
+    /// # Errors
+    /// When the model has fewer blocks than are read.
+    pub fn encode(&self, phrases: &[String], readings: &[Reading]) -> Result<Tensor> {
         let mut rows = phrases
             .iter()
             .map(|phrase| {
@@ -52,15 +71,21 @@ impl PhraseEncoder {
             .collect();
         let tokens = Tensor::from_vec(padded, (rows.len(), longest), self.decoder.device())?;
         let states = self.decoder.hidden_states(&self.decoder.embed(&tokens)?)?;
-        let features = rows
-            .iter()
-            .enumerate()
-            .map(|(i, row)| {
-                let mean = states[MEAN_LAYER].get(i)?.narrow(0, 0, row.len())?.mean_keepdim(0)?; // [1, E]
-                let last = states[LAST_LAYER].get(i)?.narrow(0, row.len() - 1, 1)?; // [1, E]
-                Tensor::cat(&[unit_rows(&mean)?, unit_rows(&last)?], 1)
-            })
-            .collect::<Result<Vec<_>>>()?;
-        Tensor::cat(&features, 0)
+        let read = |reading: &Reading, phrase: usize, length: usize| {
+            let Some(states) = states.get(reading.block) else {
+                candle_core::bail!("expected at least {} blocks, got {}", reading.block, states.len() - 1)
+            };
+            let states = states.get(phrase)?; // [L, E]
+            match reading.at {
+                At::Mean => states.narrow(0, 0, length)?.mean_keepdim(0),
+                At::Last => states.narrow(0, length - 1, 1),
+                At::LastNormalised => unit_rows(&states.narrow(0, length - 1, 1)?),
+            }
+        };
+        let features = rows.iter().enumerate().map(|(phrase, row)| {
+            let of = readings.iter().map(|reading| read(reading, phrase, row.len()));
+            Tensor::cat(&of.collect::<Result<Vec<_>>>()?, 0) // [R, E]
+        });
+        Tensor::stack(&features.collect::<Result<Vec<_>>>()?, 0)
     }
 }

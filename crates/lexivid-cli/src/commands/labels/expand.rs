@@ -85,6 +85,7 @@ pub fn run(args: &args::Expand, progress: &Progress) -> anyhow::Result<ExitCode>
         let look = LookOptions {
             sampling: Sampling::new(Windowing::Whole, args.frames.into()).map_err(Error::from)?,
             shots: false,
+            motion: false,
             dedup: true,
             keep_blocks: 0,
             decode: DecodeOptions { stall_timeout: args.stall_timeout },

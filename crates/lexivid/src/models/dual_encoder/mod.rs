@@ -11,7 +11,7 @@ pub use calibration::{FittedOn, StoredCalibration};
 
 use super::{About, Model, ModelError, fingerprint, store::Store};
 use crate::{
-    features::{FrameFeatures, Vit},
+    features::{ClipFeatures, FrameFeatures, Vit},
     frames::{FramePixels, Preprocessing},
     label::{Label, prompts, tidy_name},
     label_embedding::{Calibration, LabelEmbedding, Origin, SpecialTokens, TextPooling, TextTransformer, Tokenizer},
@@ -207,7 +207,7 @@ impl Model for DualEncoder {
         self.encode_frames_keeping(frames, 0)
     }
 
-    fn encode_window(&self, frames: &[&FrameFeatures]) -> Result<VideoEmbedding, ModelError> {
+    fn encode_window(&self, frames: &[&FrameFeatures], _: &[&ClipFeatures]) -> Result<VideoEmbedding, ModelError> {
         Ok(frame_mean(frames))
     }
 

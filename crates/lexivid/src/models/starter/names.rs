@@ -95,7 +95,7 @@ impl Names {
 }
 
 /// Lower case, single blanks, no article in front.
-fn fold(name: &str) -> String {
+pub(super) fn fold(name: &str) -> String {
     let lower = name.to_lowercase();
     let words: Vec<&str> = lower.split_whitespace().collect();
     match words.as_slice() {

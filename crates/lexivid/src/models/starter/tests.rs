@@ -1,13 +1,17 @@
 //! Tests on the installed starter: `lexivid models pull starter` first (`scripts/test` does).
 
-use std::{ops::ControlFlow, sync::LazyLock};
+use std::{collections::BTreeMap, ops::ControlFlow, sync::LazyLock};
 
 use serde::Deserialize;
 
-use super::*;
+use super::{meaning::Mention, *};
 use crate::{
     models::store::{FileState, Store},
-    soft_attributes::{Chat, Generator, Limits, checkpoint::Checkpoint},
+    soft_attributes::{
+        Chat, Generator, Limits,
+        checkpoint::Checkpoint,
+        phrase::{At, Reading},
+    },
 };
 
 static STARTER: LazyLock<Starter> =
@@ -82,11 +86,13 @@ fn language_model_agrees_with_transformers_on_the_same_file() {
     }
     // In one batch, so the shorter texts are padded.
     let encoder = PhraseEncoder::load(&gguf, &Compute::exact().unwrap()).expect("loads");
-    let got = encoder.encode(&golden.texts[..3]).and_then(|x| x.to_vec2::<f32>()).expect("encodes");
-    for (text, got) in got.iter().enumerate() {
+    let readings = [Reading { block: 8, at: At::Mean }, Reading { block: 24, at: At::Last }];
+    let got = encoder.encode(&golden.texts[..3], &readings).and_then(|x| x.to_vec3::<f32>()).expect("encodes");
+    for (text, got) in got.into_iter().enumerate() {
+        let got: Vec<f32> = got.into_iter().flat_map(l2_normalised).collect();
         let expected: Vec<f32> =
             [&golden.mean8, &golden.last24].iter().flat_map(|part| l2_normalised(part[text].clone())).collect();
-        let worst = worst_difference(got, &expected);
+        let worst = worst_difference(&got, &expected);
         assert!(worst < 1e-4, "{:?}: max abs difference {worst}", golden.texts[text]);
     }
 }
@@ -147,6 +153,172 @@ fn unknown_names_come_near_their_kin() {
     let near = cosine(&labels[0].vector, &labels[2].vector);
     let far = cosine(&labels[0].vector, &labels[3].vector);
     assert!(near > far + 0.2, "sparrow: bird {near}, vehicle {far}");
+}
+
+/// What scripts/goldens/starter_text.py says of names, by an implementation of its own.
+#[derive(Deserialize)]
+struct TextGolden {
+    stems: Vec<Stems>,
+    look_up: Vec<LookUp>,
+    bags: Vec<GoldenBag>,
+    actions: Vec<GoldenAction>,
+    nouns: Guesses,
+    motion: Guesses,
+}
+
+#[derive(Deserialize)]
+struct Stems {
+    text: String,
+    stems: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct LookUp {
+    label: String,
+    synset: Option<u32>,
+}
+
+#[derive(Deserialize)]
+struct GoldenBag {
+    label: String,
+    weights: BTreeMap<String, f32>,
+}
+
+#[derive(Deserialize)]
+struct GoldenAction {
+    label: String,
+    words: Vec<GoldenWord>,
+    weights: BTreeMap<String, f32>,
+}
+
+#[derive(Deserialize)]
+struct GoldenWord {
+    part: String,
+    synset: u32,
+}
+
+#[derive(Deserialize)]
+struct Guesses {
+    anchors: GoldenAnchors,
+    novel: Vec<Guess>,
+}
+
+#[derive(Deserialize)]
+struct GoldenAnchors {
+    indices: Vec<usize>,
+}
+
+#[derive(Deserialize)]
+struct Guess {
+    label: String,
+    /// With the anchors.
+    cosines: Vec<f32>,
+    nearest: Option<String>,
+    nearest_kernel: Option<f32>,
+}
+
+fn text_golden() -> TextGolden {
+    serde_json::from_str(include_str!("../../../tests/goldens/starter_text.json")).expect("golden")
+}
+
+fn is_bag(got: &crate::label_embedding::Bag, expected: &BTreeMap<String, f32>, label: &str) {
+    assert_eq!(got.0.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>(), "{label}");
+    for (stem, weight) in expected {
+        assert!((got.0[stem] - weight).abs() < 1e-5, "{label}: {stem} {}, expected {weight}", got.0[stem]);
+    }
+}
+
+#[test]
+fn words_mean_what_an_independent_implementation_says() {
+    let golden = text_golden();
+    for Stems { text, stems } in golden.stems {
+        assert_eq!(crate::label_embedding::stems(&text), stems, "{text:?}");
+    }
+    let dictionary = dictionary(&directory()).expect("WordNet");
+    for LookUp { label, synset } in golden.look_up {
+        assert_eq!(dictionary.thing(&label), synset, "{label}");
+    }
+    for GoldenBag { label, weights } in golden.bags {
+        is_bag(&Thing::of_label(&dictionary, &label, None).bag, &weights, &label);
+    }
+    for GoldenAction { label, words, weights } in golden.actions {
+        let mentions = dictionary.mentions(&label).into_iter().map(|mention| match mention {
+            Mention::Verb(synset) => ("verb", synset),
+            Mention::Noun(synset) => ("noun", synset),
+        });
+        let expected: Vec<_> = words.iter().map(|word| (word.part.as_str(), word.synset)).collect();
+        assert_eq!(mentions.collect::<Vec<_>>(), expected, "{label}");
+        is_bag(&dictionary.bag_of_action(&label), &weights, &label);
+    }
+}
+
+#[test]
+fn unknown_names_are_placed_where_an_independent_implementation_places_them() {
+    let golden = text_golden();
+    let placed = |labels: Vec<Label>| STARTER.encode_labels(&labels).expect("embeds");
+    let novel = |guesses: &Guesses, kind| {
+        placed(guesses.novel.iter().map(|guess| Label { kind: Some(kind), ..Label::new(&guess.label) }).collect())
+    };
+    let close = |got: f32, expected: f32, label: &str| {
+        assert!((got - expected).abs() < 4e-3, "{label}: {got}, expected {expected}");
+    };
+    for (guess, got) in golden.nouns.novel.iter().zip(novel(&golden.nouns, Kind::Entity)) {
+        let Origin::Inferred { nearest, similarity } = got.origin else { panic!("{} is known", guess.label) };
+        assert_eq!(Some(nearest), guess.nearest, "{}", guess.label);
+        close(similarity, guess.nearest_kernel.expect("of things"), &guess.label);
+        let image = l2_normalised(got.vector[..IMAGE].to_vec());
+        for (anchor, expected) in golden.nouns.anchors.indices.iter().zip(&guess.cosines) {
+            close(cosine(&image, &STARTER.rows[*anchor]), *expected, &guess.label);
+        }
+    }
+    for (guess, got) in golden.motion.novel.iter().zip(novel(&golden.motion, Kind::Action)) {
+        let motion = l2_normalised(got.vector[IMAGE..].to_vec());
+        for (anchor, expected) in golden.motion.anchors.indices.iter().zip(&guess.cosines) {
+            close(cosine(&motion, &STARTER.action_rows[*anchor]), *expected, &guess.label);
+        }
+    }
+}
+
+#[test]
+fn a_definition_of_the_users_own_is_heeded() {
+    let defined = |definition: &str| Label { definition: Some(definition.into()), ..Label::new("frobnicator") };
+    let labels = [defined("a small bird with red feathers"), defined("a lorry with eight wheels")];
+    let [bird, lorry]: [LabelEmbedding; 2] = STARTER.encode_labels(&labels).expect("embeds").try_into().expect("two");
+    let known = embed(&["bird", "vehicle"]);
+    assert!(cosine(&bird.vector, &known[0].vector) > cosine(&bird.vector, &known[1].vector) + 0.1);
+    assert!(cosine(&lorry.vector, &known[1].vector) > cosine(&lorry.vector, &known[0].vector) + 0.1);
+}
+
+#[test]
+fn actions_have_a_motion_part_and_things_have_none() {
+    let labels = embed(&["riding a bike", "peeling an onion", "dog", "sparrow"]);
+    let parts = |label: &LabelEmbedding| {
+        let (image, motion) = label.vector.split_at(IMAGE);
+        [cosine(image, image), cosine(motion, motion)]
+    };
+    assert_eq!(labels[0].origin, Origin::KnownClass { class: "riding a bike".into() });
+    assert!(matches!(labels[1].origin, Origin::Inferred { .. }), "{:?}", labels[1].origin);
+    for (label, expected) in labels.iter().zip([[0.09, 0.91], [0.5, 0.5], [1.0, 0.0], [0.81, 0.0]]) {
+        for (got, expected) in parts(label).into_iter().zip(expected) {
+            assert!((got - expected).abs() < 2e-3, "{got}, expected {expected}");
+        }
+    }
+}
+
+#[test]
+fn a_window_has_what_its_clips_saw_beside_what_its_frames_saw() {
+    let frames = STARTER.encode_frames(&[frame()]).expect("encodes");
+    let clip = |at: usize| {
+        let mut embedding = vec![0.0; MOTION];
+        embedding[at] = 1.0;
+        ClipFeatures { start: 0.0, end: 1.28, embedding }
+    };
+    let still = STARTER.encode_window(&[&frames[0]], &[]).expect("encodes").0;
+    let moving = STARTER.encode_window(&[&frames[0]], &[&clip(3), &clip(7)]).expect("encodes").0;
+    assert_eq!(still[..IMAGE], moving[..IMAGE]);
+    assert!(still[IMAGE..].iter().all(|x| *x == 0.0));
+    let half = std::f32::consts::FRAC_1_SQRT_2;
+    assert!((moving[IMAGE + 3] - half).abs() < 1e-6 && (moving[IMAGE + 7] - half).abs() < 1e-6);
 }
 
 #[test]

@@ -1,15 +1,17 @@
-//! WordNet 3.0's nouns: what a name may mean, and what is a kind of what.
+//! WordNet 3.0: what a name may mean, and what is a kind of what.
 //!
-//! Reads the database files `data.noun` and `index.noun`; format: the manual page `wndb(5WN)`.
+//! Reads the database files `data.noun` and `index.noun`, or those of verbs; format: the manual page `wndb(5WN)`.
 
 use std::collections::{BTreeSet, HashMap};
 
 /// Byte offset of a synset in `data.noun`: its identity. ImageNet's `n01440764` is offset 1440764.
 pub type Offset = u32;
 
-/// A set of synonymous nouns.
+/// A set of synonymous words.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Synset {
+    /// Number of the lexicographer's file: the field that it is from (`lexnames(5WN)`).
+    pub field: u8,
     /// The synonyms, most usual first; blanks instead of WordNet's underscores.
     pub words: Vec<String>,
     /// What this is a kind of, or an instance of.
@@ -18,7 +20,15 @@ pub struct Synset {
     pub gloss: String,
 }
 
-/// All nouns.
+impl Synset {
+    /// The gloss without examples.
+    pub fn definition(&self) -> &str {
+        let example = self.gloss.match_indices(';').find(|(at, _)| self.gloss[at + 1..].trim_start().starts_with('"'));
+        self.gloss[..example.map_or(self.gloss.len(), |(at, _)| at)].trim()
+    }
+}
+
+/// All nouns, or all verbs.
 #[derive(Debug, Clone, Default)]
 pub struct WordNet {
     synsets: HashMap<Offset, Synset>,
@@ -28,18 +38,32 @@ pub struct WordNet {
 impl WordNet {
     /// From the texts of `data.noun` and `index.noun`. The error names the line that does not follow the format.
     pub fn parse(data: &str, index: &str) -> Result<Self, String> {
+        Self::read("noun", data, index)
+    }
+
+    /// From the texts of `data.verb` and `index.verb`; hypernyms of verbs are left out.
+    pub fn parse_verbs(data: &str, index: &str) -> Result<Self, String> {
+        Self::read("verb", data, index)
+    }
+
+    fn read(part: &str, data: &str, index: &str) -> Result<Self, String> {
         let mut wordnet = Self::default();
         // The licence stands at the head of both files, on lines that start with a blank.
         let entries = |text| str::lines(text).enumerate().filter(|(_, line)| !line.starts_with(' '));
         for (i, line) in entries(data) {
-            let (offset, synset) = synset(line).ok_or_else(|| format!("data.noun: line {} is no synset", i + 1))?;
+            let (offset, synset) = synset(line).ok_or_else(|| format!("data.{part}: line {} is no synset", i + 1))?;
             wordnet.synsets.insert(offset, synset);
         }
         for (i, line) in entries(index) {
-            let (lemma, senses) = senses(line).ok_or_else(|| format!("index.noun: line {} is no entry", i + 1))?;
+            let (lemma, senses) = senses(line).ok_or_else(|| format!("index.{part}: line {} is no entry", i + 1))?;
             wordnet.senses.insert(lemma, senses);
         }
         Ok(wordnet)
+    }
+
+    /// All synsets.
+    pub fn synsets(&self) -> impl Iterator<Item = &Synset> {
+        self.synsets.values()
     }
 
     /// The synset at `offset`.
@@ -68,7 +92,8 @@ fn synset(line: &str) -> Option<(Offset, Synset)> {
     let (fields, gloss) = line.split_once('|')?;
     let mut fields = fields.split_whitespace();
     let offset = fields.next()?.parse().ok()?;
-    let count = usize::from_str_radix(fields.nth(2)?, 16).ok()?;
+    let field = fields.next()?.parse().ok()?;
+    let count = usize::from_str_radix(fields.nth(1)?, 16).ok()?;
     let mut words = Vec::new();
     for _ in 0..count {
         words.push(fields.next()?.replace('_', " "));
@@ -83,7 +108,7 @@ fn synset(line: &str) -> Option<(Offset, Synset)> {
             hypernyms.push(target.parse().ok()?);
         }
     }
-    Some((offset, Synset { words, hypernyms, gloss: gloss.trim().to_owned() }))
+    Some((offset, Synset { field, words, hypernyms, gloss: gloss.trim().to_owned() }))
 }
 
 /// `lemma pos senses pointers symbol* senses tagged offset*`
@@ -116,11 +141,24 @@ domestic_dog n 1 1 @ 1 0 02084071
         let dog = wordnet.synset(2084071).expect("a synset");
         assert_eq!(dog.words, ["dog", "domestic dog", "Canis familiaris"]);
         assert_eq!(dog.gloss, "a member");
+        assert_eq!(dog.field, 5);
         assert_eq!(wordnet.senses("dog"), [2084071, 2110341]);
         assert_eq!(wordnet.senses("domestic dog"), [2084071]);
         assert_eq!(wordnet.senses("cat"), [0; 0]);
         let above: Vec<_> = wordnet.ancestors(9213565).into_iter().collect();
         assert_eq!(above, [1740, 2084071, 2110341]);
+    }
+
+    #[test]
+    fn a_definition_has_no_examples() {
+        for (gloss, definition) in [
+            ("a man; \"he is a man\"", "a man"),
+            ("a \"quoted\" word; and more; \"as here; or here\"", "a \"quoted\" word; and more"),
+            ("plain", "plain"),
+        ] {
+            let synset = Synset { field: 3, words: vec![], hypernyms: vec![], gloss: gloss.into() };
+            assert_eq!(synset.definition(), definition);
+        }
     }
 
     #[test]

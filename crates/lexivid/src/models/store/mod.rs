@@ -12,6 +12,7 @@ mod tests;
 
 use super::{
     ModelError, SUPPORTED,
+    assembly::check_version,
     digest::{git_blob_of, sha256_of},
     known_digests::KnownDigests,
     manifest::Manifest,
@@ -163,9 +164,14 @@ impl Store {
     /// The directory of an installed model.
     ///
     /// # Errors
-    /// When it is not installed, or only half of it is.
+    /// When it is not installed, or only half of it is, or it was put together by another version of this program.
     pub fn path(&self, name: &str) -> Result<PathBuf, ModelError> {
         let (dir, place) = self.find(name)?;
+        match name {
+            starter::NAME => check_version(&dir, starter::VERSION)?,
+            motion::NAME => check_version(&dir, motion::VERSION)?,
+            _ => {}
+        }
         match hub::missing_file(&dir, &hub::NEEDED).filter(|_| place == Kind::Hub) {
             Some(file) => Err(ModelError::Incomplete { name: name.into(), file }),
             None => Ok(dir),

@@ -265,6 +265,7 @@ fn settings(c: &Classification) -> Vec<(&'static str, String)> {
             "Frames that repeat the one before",
             if *dedup { format!("{}, their embeddings reused", c.frames_reused) } else { "looked at".into() },
         ),
+        ("Clips looked at for motion", c.clips_used.to_string()),
         ("Media", format!("{} in {format}{}", c.video.codec, rate.unwrap_or_default())),
     ]
 }

@@ -30,7 +30,7 @@ pub fn evaluate_on(
             return Err(ClassifyError::Interrupted.into());
         }
         let frames = features.get(manifest, example, &mut || observer(looking(done)))?;
-        videos.extend(model.encode_window(&frames.iter().collect::<Vec<_>>())?.0);
+        videos.extend(model.encode_window(&frames.iter().collect::<Vec<_>>(), &[])?.0);
     }
     let videos = Tensor::from_vec(videos, (total, model.dimension()), &Device::Cpu)?; // [E, D]
     let labels = EncodedLabels::new(model, vocabulary.labels().clone(), None, |_| observer(looking(total)))?;

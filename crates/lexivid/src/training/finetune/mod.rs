@@ -138,7 +138,7 @@ impl<'a> Finetuning<'a> {
                     .get(manifest, example, &mut || observer(Preparing { what: Preparation::Examples, done, total }))
                 {
                     Ok(frames) => {
-                        videos.extend(model.encode_window(&frames.iter().collect::<Vec<_>>())?.0);
+                        videos.extend(model.encode_window(&frames.iter().collect::<Vec<_>>(), &[])?.0);
                         truths.push(all.row(index));
                         examples.push(example.clone());
                         if config.temporal.is_some() {

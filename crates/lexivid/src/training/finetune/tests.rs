@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    features::FrameFeatures,
+    features::{ClipFeatures, FrameFeatures},
     frames::{FramePixels, Preprocessing},
     label::Label,
     label_embedding::{LabelEmbedding, LabelEncoderConfig, Prompts},
@@ -39,8 +39,8 @@ impl Model for Counting {
         self.0.encode_frames(frames)
     }
 
-    fn encode_window(&self, frames: &[&FrameFeatures]) -> Result<VideoEmbedding, ModelError> {
-        self.0.encode_window(frames)
+    fn encode_window(&self, frames: &[&FrameFeatures], clips: &[&ClipFeatures]) -> Result<VideoEmbedding, ModelError> {
+        self.0.encode_window(frames, clips)
     }
 
     fn encode_labels(&self, labels: &[Label]) -> Result<Vec<LabelEmbedding>, ModelError> {
@@ -227,7 +227,7 @@ fn learns_colours(config: FinetuneConfig, dir: &Path) {
     let expected = probability_logits(&task, &task.validation);
     for (example, expected) in manifest.examples().iter().zip(expected) {
         let seen = frames.get(&manifest, example, &mut || ControlFlow::Continue(())).unwrap();
-        let video = saved.encode_window(&seen.iter().collect::<Vec<_>>()).unwrap();
+        let video = saved.encode_window(&seen.iter().collect::<Vec<_>>(), &[]).unwrap();
         for (label, logit) in labels.iter().zip(expected) {
             let s: f32 = label.vector.iter().zip(&video.0).map(|(l, v)| l * v).sum();
             let got = label.calibration.probability(s);
