@@ -77,7 +77,7 @@ impl<'a> Moving<'a> {
             let at = self.recent.partition_point(|(targets, _)| targets.end <= i);
             self.recent.get(at).filter(|(targets, _)| targets.contains(&i)).map(|(_, pixels)| pixels)
         };
-        // A frame that came to nothing leaves none: the decoder gives the one before for its target.
+        // A clip is looked at whole or not at all.
         let frames: Vec<&FramePixels> = indices.iter().filter_map(|&i| frame(i)).collect();
         if frames.len() == indices.len() {
             let embedding = debug_span!("encode clips").in_scope(|| self.motion.encode_clip(&frames))?;

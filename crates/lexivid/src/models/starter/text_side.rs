@@ -58,9 +58,9 @@ impl Thing {
     pub fn of_label(dictionary: &Dictionary, name: &str, definition: Option<&str>) -> Self {
         let synset = match definition {
             Some(_) => None,
-            // "fire hydrant cover" is some cover, if it is nothing of its own.
             None => dictionary.thing(name),
         };
+        // "fire hydrant cover" is some cover, if it is nothing of its own.
         let of_last = || name.split_whitespace().last().and_then(|word| dictionary.thing(word));
         let near = synset.or_else(|| definition.is_none().then(of_last).flatten());
         let bag = dictionary.bag_of_thing(name, near, definition);
