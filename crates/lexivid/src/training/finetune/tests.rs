@@ -326,6 +326,17 @@ fn what_cannot_be_learned_from_is_said() {
 }
 
 #[test]
+fn a_rate_of_its_own_for_nothing_is_a_mistake() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut config, model) = (world(dir.path()), model());
+    config.plan = toml::from_str("steps = 1\noptimizer = { rates = { label_encodre = 0.2 } }").unwrap();
+    let mut task = begin(config.clone(), &model, dir.path()).0.unwrap();
+    let out = dir.path().join("run");
+    let error = run(&mut task, &config.plan, "c", &out, false, &mut |_| ControlFlow::Continue(())).unwrap_err();
+    assert!(error.to_string().contains("label_encodre"), "{error}");
+}
+
+#[test]
 fn actions_count_as_often_as_they_are_said_to_and_things_once() {
     let dir = tempfile::tempdir().unwrap();
     let (config, model) = (world(dir.path()), model());
