@@ -26,6 +26,9 @@ use std::{
 /// Counts up whenever the same seed gives other videos or labels.
 const VERSION: u32 = 1;
 
+/// What a language model proposed for seen labels and a person kept (docs/STAGE.md).
+const SYNTHETIC: &str = include_str!("../synthetic.csv");
+
 /// What actors are drawn with, and by which licence.
 const LICENCES: [(&str, &str); 6] = [
     ("Noto Color Emoji, Google (train)", "OFL-1.1"),
@@ -218,6 +221,8 @@ impl<'a> Stage<'a> {
 
         vocabulary(&self.labels)?.write(&dir.join("vocabulary.json"))?;
         self.words()?.write(&dir.join("words.json"))?;
+        let synthetic = dir.join("synthetic.csv");
+        fs::write(&synthetic, SYNTHETIC).map_err(|e| io(&synthetic, e))?;
         let examples: Vec<Example> = self.scenes.iter().map(|scene| self.example(scene)).collect();
         Manifest::write(&dir.join("manifest.jsonl"), &examples)?;
         Ok(summary)

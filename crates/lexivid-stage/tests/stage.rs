@@ -1,6 +1,6 @@
 //! What Stage promises, on the real assets.
 
-use lexivid::dataset::Truth;
+use lexivid::{dataset::Truth, expansion::ReviewFile};
 use lexivid_stage::{
     Assets, Role, Size, Stage, World,
     action::Action,
@@ -98,6 +98,21 @@ fn the_same_seed_gives_the_same_labels() {
     };
     assert_eq!(lines(5), lines(5));
     assert_ne!(lines(5), lines(6));
+}
+
+#[test]
+fn synthetic_labels_are_for_what_is_seen_and_are_no_labels_of_the_stage() {
+    let stage = Stage::new(&ASSETS, Size::Small, 3);
+    let seen = |name: &str| {
+        let label = stage.labels.iter().find(|label| label.entry.label.name == name)?;
+        label.entry.seen
+    };
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("synthetic.csv");
+    for proposal in ReviewFile::read(&path).unwrap() {
+        assert!(proposal.keep);
+        assert_eq!(seen(&proposal.labels), Some(true), "{proposal:?}");
+        assert_eq!(seen(&proposal.name), None, "{proposal:?}");
+    }
 }
 
 #[test]

@@ -80,8 +80,7 @@ fn spread(duration: f64, n: usize) -> Vec<f64> {
 
 /// RGB at (x, y) of the 16 x 16 view, in sixteenths of the frame.
 fn pixel(frame: &FramePixels, x: usize, y: usize) -> [u8; 3] {
-    let at = (y * 16 + x) * 3;
-    [frame.views[0][at], frame.views[0][at + 1], frame.views[0][at + 2]]
+    frame.views[0].get_pixel(x as u32, y as u32).0
 }
 
 fn assert_near(got: [u8; 3], expected: [u8; 3], tolerance: u8) {

@@ -6,7 +6,7 @@ use lexivid::{
     decisions::{Classification, Evidence, LabelResult, LabelSpan, ModelSummary, Settings, Span},
     eval::{self, EvaluationOptions, EvaluationReport, Failed, Scores, evaluate},
     label::{Entry, Kind, Label},
-    label_embedding::Origin,
+    label_embedding::{Confidence, Origin},
     report::html::{self, Report, Still, VideoPage},
     video::VideoInfo,
 };
@@ -39,6 +39,10 @@ fn classification(port: u16) -> Classification {
             spans: if present { vec![LabelSpan { start: 0.0, end: 4.0, peak: timeline[0] }] } else { vec![] },
             best_frames: vec![Evidence { time: 2.0, probability: 0.91 }],
             timeline: timeline.to_vec(),
+            confidence: match origin {
+                Origin::Inferred { .. } => Confidence::Low { reason: "no near anchor".into() },
+                _ => Confidence::Usual,
+            },
             origin,
         }
     };

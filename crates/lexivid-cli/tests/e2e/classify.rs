@@ -23,7 +23,7 @@ fn the_starter_finds_the_bicycle_and_when() {
         "classify",
         &real_video(),
         "--labels",
-        "bicycle, toucan, cello, champagne glass, car",
+        "bicycle, toucan, cello, champagne glass, car, stock market crash",
         "--json",
         "--no-cache",
     ]))
@@ -45,6 +45,10 @@ fn the_starter_finds_the_bicycle_and_when() {
     }
     // No class of the image tower: its embedding comes from the words alone, and says so.
     assert_eq!(of(video, "champagne glass")["origin"]["from"], "inferred");
+    assert_eq!(bicycle["confidence"], "usual");
+    let far = of(video, "stock market crash");
+    assert_eq!(far["confidence"], "low");
+    assert!(far["reason"].as_str().unwrap().starts_with("no near anchor"), "{far}");
 
     let sorted: Vec<f64> = labels(video).iter().map(|l| l["probability"].as_f64().unwrap()).collect();
     assert!(sorted.is_sorted_by(|a, b| a >= b), "{sorted:?}");

@@ -117,6 +117,9 @@ impl MethodTable {
         if let Some(Value::Table(grounding)) = settings.get_mut("grounding") {
             grounding.insert("words".into(), file("words.json"));
         }
+        if let Some(Value::Table(synthetic)) = settings.get_mut("synthetic") {
+            synthetic.entry("review").or_insert(file("synthetic.csv"));
+        }
         let config: FinetuneConfig = settings.try_into().map_err(|e| one_line(&e))?;
         // Paths of the table's own: a language model.
         Ok(FinetuneConfig { model: model.into(), ..config.beside(&self.directory) })
@@ -181,6 +184,7 @@ mod tests {
             [[row]]
             name = "of-the-same-kind"
             sections = ["one"]
+            synthetic = { weight = 0.5 }
             label_encoder = { reader = { kind = "prompting", heads = 4 } }
         "#;
         let table = parse(&format!("{BASE}{rows}")).unwrap();
@@ -204,6 +208,7 @@ mod tests {
             batch = 8
             loss = { kind = "asymmetric", gamma_negative = 7 }
             grounding = { batch = 4, weight = 1.0 }
+            synthetic = { weight = 0.5 }
             label_encoder = { reader = { kind = "prompting", blocks = 2, width = 16, heads = 4 } }
             plan = { steps = 9, optimizer = { rate = 0.01 } }
             "#,
@@ -216,6 +221,8 @@ mod tests {
         assert_eq!(config.manifest, Path::new("/stage/manifest.jsonl"));
         assert_eq!(config.labels, Path::new("/stage/vocabulary.json"));
         assert_eq!(config.grounding.unwrap().words, Path::new("/stage/words.json"));
+        let config = table.config(&table.rows[2], 7, "nano", Path::new("/stage")).unwrap();
+        assert_eq!(config.synthetic.unwrap().review, Path::new("/stage/synthetic.csv"));
     }
 
     #[test]

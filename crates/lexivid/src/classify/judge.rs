@@ -71,6 +71,7 @@ pub fn judge(look: &Look, labels: &EncodedLabels, options: &ClassifyOptions) -> 
                 spans: spans_above(threshold, &look.windows, &timeline),
                 best_frames: Vec::new(),
                 timeline,
+                confidence: labels.confidences()[index].clone(),
                 origin: labels.origins()[index].clone(),
             };
             results.push((index, result));

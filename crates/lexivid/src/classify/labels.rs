@@ -3,7 +3,7 @@
 use super::ClassifyError;
 use crate::{
     label::LabelList,
-    label_embedding::{LabelDatabase, Origin},
+    label_embedding::{Confidence, LabelDatabase, Origin},
     matching::LabelMatrix,
     models::{Model, ModelError},
 };
@@ -16,6 +16,7 @@ pub struct EncodedLabels {
     labels: LabelList,
     matrix: LabelMatrix,
     origins: Vec<Origin>,
+    confidences: Vec<Confidence>,
     thresholds: Vec<Option<f32>>,
 }
 
@@ -53,7 +54,9 @@ impl EncodedLabels {
         assert_eq!(embeddings.len(), labels.len(), "Model::encode_labels gives one embedding a label");
         let matrix = LabelMatrix::new(&embeddings).map_err(ModelError::from)?;
         let thresholds = labels.iter().map(|label| label.threshold.or_else(|| model.threshold(label))).collect();
-        Ok(Self { labels, matrix, origins: embeddings.into_iter().map(|e| e.origin).collect(), thresholds })
+        let origins: Vec<Origin> = embeddings.into_iter().map(|e| e.origin).collect();
+        let confidences = origins.iter().map(|origin| model.confidence(origin)).collect();
+        Ok(Self { labels, matrix, origins, confidences, thresholds })
     }
 
     /// The labels, in the user's order.
@@ -75,5 +78,10 @@ impl EncodedLabels {
     /// Where each embedding comes from.
     pub fn origins(&self) -> &[Origin] {
         &self.origins
+    }
+
+    /// How far the model's probabilities of each can be trusted.
+    pub fn confidences(&self) -> &[Confidence] {
+        &self.confidences
     }
 }

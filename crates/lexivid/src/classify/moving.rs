@@ -95,6 +95,7 @@ impl<'a> Moving<'a> {
 mod tests {
     use super::*;
     use crate::frames::{Clips, Filter, Preprocessing, Shot, View, targets};
+    use image::RgbImage;
 
     /// Says of a clip when its first and its last frame are.
     struct Clock {
@@ -129,7 +130,7 @@ mod tests {
             let time = f64::from(frame) / 10.0;
             let served: Vec<usize> = (0..targets.len()).filter(|&i| (time..time + 0.1).contains(&targets[i])).collect();
             if let (Some(first), Some(last), true) = (served.first(), served.last(), time < end) {
-                moving.take(*first..last + 1, FramePixels { time, views: vec![vec![0; 3]] }).unwrap();
+                moving.take(*first..last + 1, FramePixels { time, views: vec![RgbImage::new(1, 1)] }).unwrap();
                 assert!(moving.recent.len() <= 4, "frames that no clip needs are let go of");
             }
         }

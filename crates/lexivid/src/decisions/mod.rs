@@ -6,7 +6,11 @@ mod spans;
 pub use evidence::best_frames;
 pub use spans::spans_above;
 
-use crate::{label::Kind, label_embedding::Origin, video::VideoInfo};
+use crate::{
+    label::Kind,
+    label_embedding::{Confidence, Origin},
+    video::VideoInfo,
+};
 use serde::{Deserialize, Serialize};
 
 /// Everything that is said about one video; what every report renders and `--json` prints.
@@ -94,6 +98,9 @@ pub struct LabelResult {
     /// Probability in every window, in the order of `Classification::windows`; empty for labels so improbable that
     /// their timeline was not kept.
     pub timeline: Vec<f32>,
+    /// How far its probabilities can be trusted: `"confidence": "usual"`, or `"low"` with a `reason`.
+    #[serde(flatten)]
+    pub confidence: Confidence,
     /// Where the label's embedding comes from.
     pub origin: Origin,
 }

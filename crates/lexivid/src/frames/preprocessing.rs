@@ -1,6 +1,7 @@
 //! How a frame becomes the pixels that a model was trained on.
 
 use candle_core::{Device, Tensor};
+use image::RgbImage;
 use serde_json::Value;
 
 /// One way of cutting the model's input out of a frame.
@@ -12,15 +13,13 @@ pub enum View {
         /// Length of the shorter side after the resize, in pixels.
         shortest_edge: u32,
     },
-    /// The same resize, but the crop lies where the longer side begins: left or top.
-    FirstCrop {
+    /// The same resize, and no crop, so that the view has the frame's own shape; but of the longer side no more than the middle
+    /// `longest_edge` pixels. For networks that take pictures of any shape: I3D.
+    Whole {
         /// Length of the shorter side after the resize, in pixels.
         shortest_edge: u32,
-    },
-    /// The same resize, but the crop lies where the longer side ends: right or bottom.
-    LastCrop {
-        /// Length of the shorter side after the resize, in pixels.
-        shortest_edge: u32,
+        /// Greatest length of the longer side, in pixels.
+        longest_edge: u32,
     },
     /// Resize the whole frame to the input size, aspect ratio not kept. SigLIP; the starter's second view.
     Stretch,
@@ -29,7 +28,7 @@ pub enum View {
 /// What a model wants done to a frame, from `preprocessor_config.json` or the model's own constants.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Preprocessing {
-    /// Input height and width in pixels.
+    /// Input height and width in pixels, of all views but [`View::Whole`].
     pub size: (u32, u32),
     /// The views taken of every frame, at least one.
     pub views: Vec<View>,
@@ -57,8 +56,8 @@ pub enum Filter {
 pub struct FramePixels {
     /// Presentation time in seconds from the video's first frame.
     pub time: f64,
-    /// One RGB picture a view, `size.0 * size.1 * 3` bytes, row-major, channels last.
-    pub views: Vec<Vec<u8>>,
+    /// One picture a view.
+    pub views: Vec<RgbImage>,
 }
 
 /// Why a `preprocessor_config.json` is not usable.
@@ -155,7 +154,7 @@ impl Preprocessing {
     /// Frames -> `[B, V, 3, H, W]`, f32: `(x / 255 - mean) / std`, for B frames with V views each.
     ///
     /// # Errors
-    /// When a frame's views are not V pictures of `H * W * 3` bytes, or the device fails.
+    /// When a frame's views are not V pictures of H x W, or the device fails.
     pub fn normalise(&self, frames: &[FramePixels], device: &Device) -> candle_core::Result<Tensor> {
         let _span = tracing::debug_span!("normalise").entered();
         let (height, width) = (self.size.0 as usize, self.size.1 as usize);
@@ -163,9 +162,11 @@ impl Preprocessing {
         let mut values = vec![0f32; frames.len() * self.views.len() * 3 * area];
         let mut planes = values.chunks_exact_mut((3 * area).max(1));
         for frame in frames {
-            if frame.views.len() != self.views.len() || frame.views.iter().any(|v| v.len() != 3 * area) {
-                let got: Vec<usize> = frame.views.iter().map(Vec::len).collect();
-                candle_core::bail!("expected {} views of {} bytes, got {got:?}", self.views.len(), 3 * area);
+            if frame.views.len() != self.views.len()
+                || frame.views.iter().any(|v| v.dimensions() != (self.size.1, self.size.0))
+            {
+                let got: Vec<(u32, u32)> = frame.views.iter().map(RgbImage::dimensions).collect();
+                candle_core::bail!("expected {} views of {width} x {height}, got {got:?}", self.views.len());
             }
             for (view, planes) in frame.views.iter().zip(&mut planes) {
                 // view [H, W, 3] -> planes [3, H, W]
@@ -238,11 +239,12 @@ mod tests {
             mean: [0.0, 0.5, 1.0],
             std: [1.0, 0.5, 1.0],
         };
-        let frame = FramePixels { time: 0.0, views: vec![vec![255, 255, 255, 0, 0, 0]] };
+        let frame =
+            FramePixels { time: 0.0, views: vec![RgbImage::from_raw(2, 1, vec![255, 255, 255, 0, 0, 0]).unwrap()] };
         let tensor = preprocessing.normalise(&[frame.clone(), frame], &Device::Cpu).unwrap();
         assert_eq!(tensor.dims(), [2, 1, 3, 1, 2]);
         assert_eq!(tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap()[..6], [1.0, 0.0, 1.0, -1.0, 0.0, -1.0]);
-        let short = FramePixels { time: 0.0, views: vec![vec![0; 3]] };
-        assert!(preprocessing.normalise(&[short], &Device::Cpu).unwrap_err().to_string().contains("got [3]"));
+        let short = FramePixels { time: 0.0, views: vec![RgbImage::new(1, 1)] };
+        assert!(preprocessing.normalise(&[short], &Device::Cpu).unwrap_err().to_string().contains("got [(1, 1)]"));
     }
 }

@@ -1,6 +1,7 @@
 //! Frames that show what was shown before: static slides, screen recordings, stills padded to a video.
 
 use super::FramePixels;
+use image::RgbImage;
 
 /// Mean squared difference, in levels of 255 squared, up to which a view counts as unchanged.
 const THRESHOLD: f64 = 0.01;
@@ -20,7 +21,7 @@ const THRESHOLD: f64 = 0.01;
 #[derive(Debug, Default)]
 pub struct Repeats {
     /// Views of the last frame that was no repeat; none before the first frame.
-    shown: Vec<Vec<u8>>,
+    shown: Vec<RgbImage>,
 }
 
 impl Repeats {
@@ -51,11 +52,9 @@ fn is_unchanged(a: &[u8], b: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    const SAMPLES: usize = 224 * 224 * 3;
-
     /// Two views of one colour.
     fn grey(level: u8) -> FramePixels {
-        FramePixels { time: 0.0, views: vec![vec![level; SAMPLES]; 2] }
+        FramePixels { time: 0.0, views: vec![RgbImage::from_pixel(224, 224, image::Rgb([level; 3])); 2] }
     }
 
     /// Whether grey repeats once `change` is done to its second view.

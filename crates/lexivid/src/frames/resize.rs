@@ -96,22 +96,29 @@ impl Preprocessor {
         Self { preprocessing: preprocessing.clone(), resizer: PillowResizer::default() }
     }
 
-    /// One picture a view, `[H, W, 3]`. The sample aspect ratio is taken care of by the same resize.
-    pub fn views(&mut self, picture: &Picture) -> Vec<Vec<u8>> {
+    /// One picture a view. The sample aspect ratio is taken care of by the same resize.
+    pub fn views(&mut self, picture: &Picture) -> Vec<RgbImage> {
         let Preprocessing { size: (height, width), ref views, filter, .. } = self.preprocessing;
         let resizer = &mut self.resizer;
         let view = |view: &View| {
-            let (edge, place) = match *view {
-                View::FirstCrop { shortest_edge } => (shortest_edge, Place::First),
-                View::CentreCrop { shortest_edge } => (shortest_edge, Place::Centre),
-                View::LastCrop { shortest_edge } => (shortest_edge, Place::Last),
+            let resized = |edge| shortest_edge_size(picture.display_size(), edge);
+            let (pixels, (width, height)) = match *view {
+                View::CentreCrop { shortest_edge } => {
+                    let size = (width, height);
+                    (centre_crop(resizer, picture, resized(shortest_edge), size, filter), size)
+                }
+                View::Whole { shortest_edge, longest_edge } => {
+                    let whole = resized(shortest_edge);
+                    let size = (whole.0.min(longest_edge.into()) as u32, whole.1.min(longest_edge.into()) as u32);
+                    (centre_crop(resizer, picture, whole, size, filter), size)
+                }
                 View::Stretch => {
+                    let size = (width, height);
                     let whole = (width.into(), height.into());
-                    return resizer.resize(picture, Region { whole, x: 0, y: 0, size: (width, height) }, filter);
+                    (resizer.resize(picture, Region { whole, x: 0, y: 0, size }, filter), size)
                 }
             };
-            let whole = shortest_edge_size(picture.display_size(), edge);
-            crop(resizer, picture, whole, (width, height), place, filter)
+            RgbImage::from_raw(width, height, pixels).expect("three bytes a pixel")
         };
         views.iter().map(view).collect()
     }
@@ -131,41 +138,26 @@ fn shortest_edge_size((width, height): (u32, u32), edge: u32) -> (u64, u64) {
     if width <= height { (edge, edge * height / width) } else { (edge * width / height, edge) }
 }
 
-/// Where a crop lies along the longer side; along the other it is in the middle.
-#[derive(Clone, Copy)]
-enum Place {
-    First,
-    Centre,
-    Last,
-}
-
-/// A part of `picture` once it is resized to `whole`; the middle as transformers' `center_crop` cuts it: offsets are rounded
+/// The middle of `picture` once it is resized to `whole`, as transformers' `center_crop` cuts it: offsets are rounded
 /// down, and a crop that is larger than the picture is filled up with zeros.
-fn crop(
+fn centre_crop(
     resizer: &mut PillowResizer,
     picture: &Picture,
     whole: (u64, u64),
     crop: (u32, u32),
-    place: Place,
     filter: Filter,
 ) -> Vec<u8> {
     // (start in the picture, start in the crop, length), along one axis
-    let overlap = |whole: u64, crop: u32, place: Place| {
+    let overlap = |whole: u64, crop: u32| {
         let wide = u64::from(crop);
         if whole >= wide {
-            let start = match place {
-                Place::First => 0,
-                Place::Centre => (whole - wide) / 2,
-                Place::Last => whole - wide,
-            };
-            (start, 0, crop)
+            ((whole - wide) / 2, 0, crop)
         } else {
             (0, (wide - whole).div_ceil(2) as usize, whole as u32)
         }
     };
-    let (along_x, along_y) = if whole.0 >= whole.1 { (place, Place::Centre) } else { (Place::Centre, place) };
-    let (x, pad_x, width) = overlap(whole.0, crop.0, along_x);
-    let (y, pad_y, height) = overlap(whole.1, crop.1, along_y);
+    let (x, pad_x, width) = overlap(whole.0, crop.0);
+    let (y, pad_y, height) = overlap(whole.1, crop.1);
     let resized = resizer.resize(picture, Region { whole, x, y, size: (width, height) }, filter);
     if (width, height) == crop {
         return resized;
@@ -237,26 +229,21 @@ mod tests {
     }
 
     #[test]
-    fn crops_lie_where_the_longer_side_begins_and_ends() {
-        for (width, height) in [(90, 40), (40, 90)] {
-            let picture = picture(width, height);
-            let (size, edge) = ((16, 16), 20);
-            let (wide, high) = if width > height { (45, 20) } else { (20, 45) };
-            let region = Region { whole: (wide, high), x: 0, y: 0, size: (wide as u32, high as u32) };
-            let whole = PillowResizer::default().resize(&picture, region, Filter::Bilinear);
-            for (view, start) in [
-                (View::FirstCrop { shortest_edge: edge }, 0),
-                (View::CentreCrop { shortest_edge: edge }, 14),
-                (View::LastCrop { shortest_edge: edge }, 29),
-            ] {
-                let (x0, y0) = if width > height { (start, 2) } else { (2, start) };
-                let got = &preprocessor(size, view, Filter::Bilinear).views(&picture)[0];
-                for (i, got) in got.iter().enumerate() {
-                    let (x, y) = (x0 + i / 3 % 16, y0 + i / 48);
-                    let expected = whole[(y * wide as usize + x) * 3 + i % 3];
-                    assert!(got.abs_diff(expected) <= 1, "{view:?} at {x}, {y}: {got}, expected {expected}");
-                }
-            }
+    fn a_whole_view_has_the_frames_shape_up_to_a_length() {
+        let picture = picture(90, 40);
+        let view = |longest_edge| {
+            let view = View::Whole { shortest_edge: 20, longest_edge };
+            preprocessor((7, 7), view, Filter::Bilinear).views(&picture).remove(0)
+        };
+        let whole = view(50);
+        assert_eq!(whole.dimensions(), (45, 20));
+        let region = Region { whole: (45, 20), x: 0, y: 0, size: (45, 20) };
+        assert_eq!(*whole, PillowResizer::default().resize(&picture, region, Filter::Bilinear));
+        let middle = view(31);
+        assert_eq!(middle.dimensions(), (31, 20));
+        for (x, y, pixel) in middle.enumerate_pixels() {
+            let expected = whole.get_pixel(x + 7, y);
+            assert!((0..3).all(|c| pixel[c].abs_diff(expected[c]) <= 1), "{x}, {y}: {pixel:?}, expected {expected:?}");
         }
     }
 
@@ -281,6 +268,6 @@ mod tests {
             pixel_aspect: 1.0,
             rgb: vec![7; 180_000],
         });
-        assert_eq!(views[0], vec![7; 16 * 16 * 3]);
+        assert_eq!(*views[0], [7; 16 * 16 * 3]);
     }
 }

@@ -31,6 +31,19 @@ pub struct LabelEmbedding {
     pub origin: Origin,
 }
 
+/// How far a label's probabilities can be trusted.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case", tag = "confidence")]
+pub enum Confidence {
+    /// As far as the model's in general.
+    Usual,
+    /// Less.
+    Low {
+        /// Why, in a sentence's part.
+        reason: String,
+    },
+}
+
 /// Where a label's embedding comes from; shown to the user as the reason to trust it or not.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case", tag = "from")]

@@ -35,7 +35,7 @@ use crate::{
     features::{ClipFeatures, FrameFeatures},
     frames::{Clips, FramePixels, Preprocessing},
     label::Label,
-    label_embedding::{EmbeddedWith, LabelEmbedding},
+    label_embedding::{Confidence, EmbeddedWith, LabelEmbedding, Origin},
     video_embedding::VideoEmbedding,
 };
 
@@ -72,6 +72,11 @@ pub trait Model: Send + Sync {
     /// label's own goes before.
     fn threshold(&self, _label: &Label) -> Option<f32> {
         None
+    }
+
+    /// How far the probabilities of a label can be trusted whose embedding comes from `origin`.
+    fn confidence(&self, _origin: &Origin) -> Confidence {
+        Confidence::Usual
     }
 
     /// The model as one of two towers, whose insides can be prompted and branched from.

@@ -1,7 +1,7 @@
 //! CSV: one row for every video and label.
 
 use super::{Outcome, ReportError};
-use crate::label::Kind;
+use crate::{label::Kind, label_embedding::Confidence};
 use serde::Serialize;
 use std::io::Write;
 
@@ -14,6 +14,7 @@ struct Row<'a> {
     probability: Option<f32>,
     threshold: Option<f32>,
     present: Option<bool>,
+    confidence: &'a str,
     spans: String,
     best_frame_times: String,
     error: &'a str,
@@ -30,6 +31,7 @@ pub fn write(out: impl Write, outcomes: &[Outcome]) -> Result<(), ReportError> {
         "probability",
         "threshold",
         "present",
+        "confidence",
         "spans",
         "best_frame_times",
         "error",
@@ -45,6 +47,10 @@ pub fn write(out: impl Write, outcomes: &[Outcome]) -> Result<(), ReportError> {
                         probability: Some(label.probability),
                         threshold: Some(label.threshold),
                         present: Some(label.present),
+                        confidence: match label.confidence {
+                            Confidence::Usual => "usual",
+                            Confidence::Low { .. } => "low",
+                        },
                         spans: join(label.spans.iter().map(|s| format!("{}-{}", seconds(s.start), seconds(s.end)))),
                         best_frame_times: join(label.best_frames.iter().map(|f| seconds(f.time).to_string())),
                         error: "",
@@ -82,17 +88,20 @@ mod tests {
     fn one_row_a_video_and_label() {
         assert_eq!(
             text(&fixture::outcomes()),
-            "path,label,kind,probability,threshold,present,spans,best_frame_times,error\n\
-             clips/bikes.mp4,riding a bike,action,0.93,0.5,true,0-8;12.5-20,3.2;14.04,\n\
-             clips/bikes.mp4,\"a \"\"quoted\"\", label\",,0.41,0.4,true,4-12,6,\n\
-             clips/bikes.mp4,toucan,entity,0.02,0.5,false,,,\n\
-             broken.mp4,,,,,,,,no video stream\n"
+            "path,label,kind,probability,threshold,present,confidence,spans,best_frame_times,error\n\
+             clips/bikes.mp4,riding a bike,action,0.93,0.5,true,usual,0-8;12.5-20,3.2;14.04,\n\
+             clips/bikes.mp4,\"a \"\"quoted\"\", label\",,0.41,0.4,true,low,4-12,6,\n\
+             clips/bikes.mp4,toucan,entity,0.02,0.5,false,usual,,,\n\
+             broken.mp4,,,,,,,,,no video stream\n"
         );
     }
 
     #[test]
     fn a_header_also_when_there_is_nothing() {
-        assert_eq!(text(&[]), "path,label,kind,probability,threshold,present,spans,best_frame_times,error\n");
+        assert_eq!(
+            text(&[]),
+            "path,label,kind,probability,threshold,present,confidence,spans,best_frame_times,error\n"
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::Outcome;
 use crate::{
     decisions::{Classification, Evidence, LabelResult, LabelSpan, ModelSummary, Settings, Span},
     label::Kind,
-    label_embedding::Origin,
+    label_embedding::{Confidence, Origin},
     video::VideoInfo,
 };
 
@@ -16,7 +16,7 @@ pub(super) fn outcomes() -> Vec<Outcome> {
     ]
 }
 
-/// 20 s in four windows; a label from the text tower, one that was inferred, one without a timeline.
+/// 20 s in four windows; a label from the text tower, one that was inferred with low confidence, one without a timeline.
 pub(super) fn classification() -> Classification {
     Classification {
         path: "clips/bikes.mp4".into(),
@@ -59,6 +59,7 @@ pub(super) fn classification() -> Classification {
                     Evidence { time: 14.04, probability: 0.72 },
                 ],
                 timeline: vec![0.93, 0.3, 0.2, 0.7],
+                confidence: Confidence::Usual,
                 origin: Origin::TextTower,
             },
             LabelResult {
@@ -70,7 +71,8 @@ pub(super) fn classification() -> Classification {
                 spans: vec![LabelSpan { start: 4.0, end: 12.0, peak: 0.41 }],
                 best_frames: vec![Evidence { time: 6.0, probability: 0.44 }],
                 timeline: vec![0.1, 0.41, 0.2, 0.1],
-                origin: Origin::Inferred { nearest: "bicycle".into(), similarity: 0.62 },
+                confidence: Confidence::Low { reason: "no near anchor".into() },
+                origin: Origin::Inferred { nearest: "bicycle".into(), similarity: 0.42 },
             },
             LabelResult {
                 label: "toucan".into(),
@@ -81,6 +83,7 @@ pub(super) fn classification() -> Classification {
                 spans: vec![],
                 best_frames: vec![],
                 timeline: vec![],
+                confidence: Confidence::Usual,
                 origin: Origin::KnownClass { class: "toucan".into() },
             },
         ],

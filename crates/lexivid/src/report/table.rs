@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     decisions::{Classification, LabelResult},
-    label_embedding::Origin,
+    label_embedding::{Confidence, Origin},
 };
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, LineStyle, Table, TableStyle};
 use std::{borrow::Cow, io::Write};
@@ -90,7 +90,7 @@ fn write_video(out: &mut impl Write, c: &Classification, options: TableOptions) 
 
 fn table(labels: &[LabelResult], precision: Precision, options: TableOptions) -> Table {
     let wide = options.width >= NARROW;
-    let noted = wide && labels.iter().any(|l| note(&l.origin).is_some());
+    let noted = wide && labels.iter().any(|l| note(l).is_some());
 
     let mut table = Table::new();
     // The caller decides on width and colour; the library does not look at the terminal.
@@ -122,7 +122,7 @@ fn table(labels: &[LabelResult], precision: Precision, options: TableOptions) ->
             Cell::new(best).set_alignment(CellAlignment::Right),
         ];
         if noted {
-            row.push(Cell::new(note(&label.origin).unwrap_or_default()).fg(Color::DarkGrey));
+            row.push(Cell::new(note(label).unwrap_or_default()).fg(Color::DarkGrey));
         }
         table.add_row(row);
     }
@@ -147,10 +147,11 @@ fn spans(label: &LabelResult, precision: Precision) -> String {
 }
 
 /// Said only where a reader should trust the probability less.
-fn note(origin: &Origin) -> Option<&'static str> {
-    match origin {
-        Origin::TextTower | Origin::KnownClass { .. } => None,
-        Origin::Inferred { .. } => Some("inferred"),
+fn note(label: &LabelResult) -> Option<&'static str> {
+    match (&label.confidence, &label.origin) {
+        (Confidence::Low { .. }, _) => Some("low confidence"),
+        (Confidence::Usual, Origin::Inferred { .. }) => Some("inferred"),
+        (Confidence::Usual, Origin::TextTower | Origin::KnownClass { .. }) => None,
     }
 }
 
@@ -185,9 +186,9 @@ mod tests {
         let expected = "\
 clips/bikes.mp4  0:20 · 640×272 · 4 windows · 32 frames, 5 of them repeats
      label               probability       when                     best frame   note
-──────────────────────────────────────────────────────────────────────────────────────────
+────────────────────────────────────────────────────────────────────────────────────────────────
  ✓   riding a bike       0.93 █████████▎   0:00–0:08, 0:12.5–0:20       0:03.2
- ✓   a \"quoted\", label   0.41 ████▏        0:04–0:12                      0:06   inferred
+ ✓   a \"quoted\", label   0.41 ████▏        0:04–0:12                      0:06   low confidence
  ·   toucan              0.02 ▎
 
 broken.mp4: failed: no video stream

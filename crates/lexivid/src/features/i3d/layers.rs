@@ -60,6 +60,13 @@ impl Activations {
         Volume { values, batch: self.batch, size: self.size, channels: self.channels }
     }
 
+    pub fn to_f32(&self) -> Vec<f32> {
+        match self.volume().values {
+            Values::F32(values) => values.to_vec(),
+            Values::Bf16(values) => values.iter().map(|x| x.to_f32()).collect(),
+        }
+    }
+
     /// Where a layer writes channels from `first` on.
     pub fn columns(&mut self, first: usize) -> Out<'_> {
         let (len, width) = (self.len(), self.channels);

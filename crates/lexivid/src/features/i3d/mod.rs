@@ -15,7 +15,7 @@ pub use fold::fold_batch_norms;
 use candle_core::{Result, Tensor, bail};
 use candle_nn::VarBuilder;
 use layers::{Activations, Mixed, Unit3d, pool, window};
-use lexivid_kernels::{Isa, Precision, Values, Volume, Window, average_pool};
+use lexivid_kernels::{Isa, Precision, Values, Volume, Window};
 use std::sync::{Mutex, PoisonError};
 
 /// Frames of the last layer that are averaged at a time.
@@ -95,6 +95,26 @@ impl I3d {
     /// # Errors
     /// For clips of another shape.
     pub fn features(&self, clips: &Tensor) -> Result<Tensor> {
+        self.averages(clips, |size| vec![Part { first: [0, 0], size }])
+    }
+
+    /// One clip of any shape, `[T, H, W, 3]` -> features of its square parts, `[parts, D]`, in all else as [`I3d::features`]: where the longer side
+    /// begins, its middle and its end, of a square clip only the whole. They are averages over parts of the last layer, so that three parts cost less
+    /// than three clips; a part sees what lies beside it, where a crop sees padding.
+    ///
+    /// # Errors
+    /// For clips of another shape.
+    pub fn part_features(&self, clip: &Tensor) -> Result<Tensor> {
+        self.averages(&clip.unsqueeze(0)?, |[height, width]| {
+            let side = height.min(width);
+            let left = [height - side, width - side];
+            let places = if height == width { 0..1 } else { 0..3 };
+            places.map(|place| Part { first: left.map(|left| left * place / 2), size: [side; 2] }).collect()
+        })
+    }
+
+    /// Clips `[B, T, H, W, 3]` -> averages over parts of the last layer, which has the height and width that `parts` is given: `[B * parts, D]`.
+    fn averages(&self, clips: &Tensor, parts: impl Fn([usize; 2]) -> Vec<Part>) -> Result<Tensor> {
         let (batch, t, h, w, channels) = clips.dims5()?;
         if channels != 3 || t <= 8 || h == 0 || w == 0 {
             bail!("clips: expected [B, T, H, W, 3], T at least 9, got {:?}", clips.dims());
@@ -106,9 +126,15 @@ impl I3d {
         let new = || Activations::new(self.precision);
         let mut buffers = kept.unwrap_or_else(|| Buffers { x: new(), next: new(), between: new() });
         self.forward(&clips_volume, &mut buffers);
-        let features = self.averaged(&buffers.x);
+        let x = &buffers.x;
+        let [_, height, width] = x.size;
+        let parts = parts([height, width]);
+        let mut features = Vec::with_capacity(batch * parts.len() * x.channels);
+        for map in over_time(x) {
+            parts.iter().for_each(|part| features.extend(part.mean(&map, width, x.channels)));
+        }
         *self.kept_buffers() = Some(buffers);
-        Tensor::from_vec(features, (batch, self.classifier.dim(1)?), self.classifier.device())
+        Tensor::from_vec(features, (batch * parts.len(), self.classifier.dim(1)?), self.classifier.device())
     }
 
     /// Clips -> `buffers.x`, `[B, T / 8, H / 32, W / 32, D]`, sizes rounded up.
@@ -123,24 +149,6 @@ impl I3d {
             }
             std::mem::swap(x, next);
         }
-    }
-
-    /// `[B, T, H, W, D]` -> `[B, D]`: the mean over time of the means of two frames each, of the first and last frame half as much as of the others.
-    fn averaged(&self, x: &Activations) -> Vec<f32> {
-        let ([frames, h, w], width) = (x.size, x.channels);
-        let mut of_frames = vec![0.0; x.batch * frames * width];
-        let pictures = Volume { batch: x.batch * frames, size: [1, h, w], ..x.volume() };
-        average_pool(self.isa, &pictures, &mut of_frames);
-        let windows = frames + 1 - LAST_FRAMES;
-        let mut features = vec![0.0; x.batch * width];
-        for (features, of_frames) in features.chunks_mut(width).zip(of_frames.chunks(frames * width)) {
-            for (frame, values) in of_frames.chunks(width).enumerate() {
-                let seen = if frame == 0 || frame + 1 == frames { 1.0 } else { LAST_FRAMES as f32 };
-                let weight = seen / (LAST_FRAMES * windows) as f32;
-                features.iter_mut().zip(values).for_each(|(sum, x)| *sum += weight * x);
-            }
-        }
-        features
     }
 
     fn kept_buffers(&self) -> std::sync::MutexGuard<'_, Option<Buffers>> {
@@ -161,6 +169,45 @@ impl I3d {
     pub fn class_bias(&self) -> &Tensor {
         &self.classifier_bias
     }
+}
+
+/// A part of the last layer: its first row and column, its rows and columns.
+struct Part {
+    first: [usize; 2],
+    size: [usize; 2],
+}
+
+impl Part {
+    /// Mean over the part of a map `[H, W, D]`: `[D]`.
+    fn mean(&self, map: &[f32], width: usize, channels: usize) -> Vec<f32> {
+        let ([top, left], [rows, columns]) = (self.first, self.size);
+        let mut mean = vec![0.0; channels];
+        for row in map.chunks(width * channels).skip(top).take(rows) {
+            for site in row.chunks(channels).skip(left).take(columns) {
+                mean.iter_mut().zip(site).for_each(|(sum, x)| *sum += x);
+            }
+        }
+        mean.iter_mut().for_each(|sum| *sum /= (rows * columns) as f32);
+        mean
+    }
+}
+
+/// `[B, T, H, W, D]` -> B times `[H, W, D]`: the mean over time of the means of two frames each, of the first and last frame half as much as of
+/// the others.
+fn over_time(x: &Activations) -> Vec<Vec<f32>> {
+    let ([frames, height, width], values) = (x.size, x.to_f32());
+    let map_len = height * width * x.channels;
+    let windows = frames + 1 - LAST_FRAMES;
+    let of_clip = |clip: &[f32]| {
+        let mut map = vec![0.0; map_len];
+        for (frame, values) in clip.chunks(map_len).enumerate() {
+            let seen = if frame == 0 || frame + 1 == frames { 1.0 } else { LAST_FRAMES as f32 };
+            let weight = seen / (LAST_FRAMES * windows) as f32;
+            map.iter_mut().zip(values).for_each(|(sum, x)| *sum += weight * x);
+        }
+        map
+    };
+    values.chunks(frames * map_len).map(of_clip).collect()
 }
 
 #[cfg(test)]

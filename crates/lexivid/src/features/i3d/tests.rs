@@ -99,6 +99,28 @@ fn a_batch_is_its_clips_one_by_one() -> Result<()> {
 }
 
 #[test]
+fn parts_lie_along_the_longer_side() -> Result<()> {
+    let (network, _) = tiny(&Compute::exact().expect("a processor"))?;
+    let mean = |x: &Tensor| -> Result<Vec<f32>> { x.mean(0)?.to_vec1() };
+    for (size, at) in [([9, 96, 288], 2), ([9, 288, 96], 1)] {
+        let clip = clips(size)?.get(0)?; // last layer 3 x 9: three parts that do not overlap
+        let parts = network.part_features(&clip)?;
+        assert_eq!(parts.dims(), [3, 128]);
+        close(
+            &Tensor::new(mean(&parts)?, &Device::Cpu)?.unsqueeze(0)?,
+            &network.features(&clip.unsqueeze(0)?)?.to_vec2()?,
+            1e-5,
+        )?;
+        // What is changed at the end changes the last part most.
+        let black = clip.narrow(at, 0, 240)?.pad_with_zeros(at, 0, 48)?;
+        let change = (network.part_features(&black)? - &parts)?.sqr()?.sum(1)?.to_vec1::<f32>()?;
+        assert!(change[2] > 10.0 * change[1] && change[2] > 10.0 * change[0], "{change:?}");
+    }
+    let square = clips([9, 64, 64])?.get(0)?;
+    close(&network.part_features(&square)?, &network.features(&square.unsqueeze(0)?)?.to_vec2()?, 0.0)
+}
+
+#[test]
 fn clips_that_are_too_short_are_refused() -> Result<()> {
     let (network, _) = tiny(&Compute::exact().expect("a processor"))?;
     let message = network.features(&clips([8, 32, 32])?).expect_err("8 frames").to_string();

@@ -8,6 +8,7 @@ use crate::{
     nn::on_every_path,
 };
 use candle_core::Var;
+use image::RgbImage;
 use std::{collections::HashMap, fs, path::PathBuf};
 
 const MODELS: [&str; 4] = ["clip_quick_gelu", "clip_gelu", "siglip", "siglip2"];
@@ -41,8 +42,10 @@ fn stack(vectors: Vec<Vec<f32>>) -> Tensor {
 
 /// The golden pictures as frames.
 fn frames(golden: &HashMap<String, Tensor>) -> Vec<FramePixels> {
+    let (_, height, width, _) = golden["picture"].dims4().unwrap();
     let pictures = golden["picture"].flatten_from(1).unwrap().to_vec2::<u8>().unwrap();
-    pictures.into_iter().enumerate().map(|(i, p)| FramePixels { time: i as f64, views: vec![p] }).collect()
+    let view = |pixels| RgbImage::from_raw(width as u32, height as u32, pixels).unwrap();
+    pictures.into_iter().enumerate().map(|(i, p)| FramePixels { time: i as f64, views: vec![view(p)] }).collect()
 }
 
 /// A copy of a fixture that a test may spoil.
@@ -363,9 +366,9 @@ fn a_missing_tensor_is_named_with_the_shape_it_should_have() {
 
 #[test]
 fn a_picture_of_the_wrong_size_is_an_error() {
-    let frame = FramePixels { time: 0.0, views: vec![vec![0; 5]] };
+    let frame = FramePixels { time: 0.0, views: vec![RgbImage::new(5, 1)] };
     let error = load("siglip").encode_frames(&[frame]).unwrap_err().to_string();
-    assert!(error.contains("588 bytes") && error.contains("[5]"), "{error}");
+    assert!(error.contains("14 x 14") && error.contains("[(5, 1)]"), "{error}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::{
     features::{ClipFeatures, FrameFeatures},
     frames::{FramePixels, Preprocessing},
     label::Label,
-    label_embedding::{Calibration, LabelEmbedding},
+    label_embedding::{Calibration, Confidence, LabelEmbedding, Origin},
     nn::{Compute, Weights, l2_normalised},
     video_embedding::VideoEmbedding,
 };
@@ -140,6 +140,10 @@ impl Model for Finetuned {
         let (count, width) = (texts.len(), self.dimension());
         let plain = Tensor::from_vec(self.base.encode_texts(texts)?.concat(), (count, width), &Device::Cpu)?;
         Ok(rows(&self.additions.label(&plain)?)?)
+    }
+
+    fn confidence(&self, origin: &Origin) -> Confidence {
+        self.base.confidence(origin)
     }
 
     fn label_batch(&self) -> usize {

@@ -19,6 +19,7 @@ use crate::{
 };
 use assemble::{NAMES, NETWORK};
 use candle_core::{Device, Tensor};
+use image::RgbImage;
 use lexivid_kernels::Precision;
 use std::path::Path;
 
@@ -27,8 +28,8 @@ pub const NAME: &str = "i3d";
 /// The `model_type` of its `config.json`.
 const MODEL_TYPE: &str = "i3d";
 
-/// Length of a picture's shorter side before it is cropped.
-const SHORTEST_EDGE: u32 = 256;
+/// Greatest length of a picture's longer side: the cinema's 2.39 to 1.
+const LONGEST_EDGE: u32 = 536;
 
 /// I3D, loaded.
 pub struct Motion {
@@ -57,11 +58,7 @@ pub fn load(dir: &Path, compute: &Compute) -> Result<Motion, ModelError> {
     let preprocessing = Preprocessing {
         size: (I3d::SIZE, I3d::SIZE),
         // Actions happen beside the middle, too.
-        views: vec![
-            View::FirstCrop { shortest_edge: SHORTEST_EDGE },
-            View::CentreCrop { shortest_edge: SHORTEST_EDGE },
-            View::LastCrop { shortest_edge: SHORTEST_EDGE },
-        ],
+        views: vec![View::Whole { shortest_edge: I3d::SIZE, longest_edge: LONGEST_EDGE }],
         filter: Filter::Bilinear,
         mean: [0.5; 3],
         std: [0.5; 3],
@@ -70,7 +67,7 @@ pub fn load(dir: &Path, compute: &Compute) -> Result<Motion, ModelError> {
 }
 
 impl Motion {
-    /// How a frame becomes pixels: three crops.
+    /// How a frame becomes pixels: whole, as three crops of it share most of the work.
     pub fn preprocessing(&self) -> &Preprocessing {
         &self.preprocessing
     }
@@ -85,31 +82,24 @@ impl Motion {
         &self.classes
     }
 
-    /// One clip, frame by frame, at [`I3d::FRAME_RATE`] -> features of its views, `[views, D]`; not normalised.
+    /// One clip, frame by frame, at [`I3d::FRAME_RATE`] -> features of its parts, `[parts, D]`, as [`I3d::part_features`]; not normalised.
     ///
     /// # Errors
-    /// When frames have other views than [`Motion::preprocessing`] says, or are fewer than 9.
-    pub fn encode_clip(&self, frames: &[FramePixels]) -> Result<Tensor, ModelError> {
-        let Preprocessing { size: (height, width), ref views, .. } = self.preprocessing;
-        let bytes = (height * width * 3) as usize;
-        if let Some(frame) =
-            frames.iter().find(|f| f.views.len() != views.len() || f.views.iter().any(|v| v.len() != bytes))
-        {
-            let got: Vec<usize> = frame.views.iter().map(Vec::len).collect();
-            return Err(candle_core::Error::msg(format!(
-                "expected {} views of {bytes} bytes, got {got:?}",
-                views.len()
-            ))
-            .into());
-        }
-        let mut pixels = Vec::with_capacity(views.len() * frames.len() * bytes);
-        for view in 0..views.len() {
-            for frame in frames {
-                pixels.extend(frame.views[view].iter().map(|byte| f32::from(*byte) / 127.5 - 1.0));
+    /// When frames have more than one view, or not all the same size, or are fewer than 9.
+    pub fn encode_clip(&self, frames: &[&FramePixels]) -> Result<Tensor, ModelError> {
+        let sizes: Vec<Vec<(u32, u32)>> =
+            frames.iter().map(|frame| frame.views.iter().map(RgbImage::dimensions).collect()).collect();
+        let (width, height) = match sizes.first().map(Vec::as_slice) {
+            Some([size]) if sizes.iter().all(|sizes| sizes == &[*size]) => *size,
+            _ => {
+                let message = format!("expected one view a frame, all of one size, got {sizes:?}");
+                return Err(candle_core::Error::msg(message).into());
             }
-        }
-        let shape = (views.len(), frames.len(), height as usize, width as usize, 3);
-        Ok(self.network.features(&Tensor::from_vec(pixels, shape, &Device::Cpu)?)?)
+        };
+        let bytes = frames.iter().flat_map(|frame| frame.views[0].as_raw());
+        let pixels: Vec<f32> = bytes.map(|byte| f32::from(*byte) / 127.5 - 1.0).collect();
+        let shape = (frames.len(), height as usize, width as usize, 3);
+        Ok(self.network.part_features(&Tensor::from_vec(pixels, shape, &Device::Cpu)?)?)
     }
 }
 

@@ -21,6 +21,7 @@ use std::{
 };
 
 use candle_core::{Device, Tensor, safetensors};
+use image::RgbImage;
 use lexivid_kernels::Precision;
 
 use self::{
@@ -44,7 +45,7 @@ use crate::{
     },
     frames::{Clips, Filter, FramePixels, Preprocessing, View},
     label::{Kind, Label},
-    label_embedding::{Calibration, LabelEmbedding, Origin},
+    label_embedding::{Calibration, Confidence, LabelEmbedding, Origin},
     nn::{Compute, l2_normalised, unit_rows},
     soft_attributes::{checkpoint::Gguf, phrase::PhraseEncoder},
     video_embedding::{VideoEmbedding, frame_mean},
@@ -71,6 +72,10 @@ const MEAN_IMAGE: &[u8] = include_bytes!("mean_image.safetensors");
 /// Length of an inferred thing's embedding, a known one's being 1: guesses are more alike than rows are, and would crowd in before those. Chosen
 /// on emoji (MODEL.md).
 const INFERRED_LENGTH: f32 = 0.9;
+
+/// The greatest kernel with a known name below which a guess is not to be trusted: of the names that are left out by scripts/cross_validation/starter.py,
+/// the worst quarter lies below it (MODEL.md).
+const NEAR: f32 = 0.54;
 
 /// Width of the image part of the joint space, and of the motion part.
 const IMAGE: usize = EfficientNetLiteConfig::HEAD;
@@ -192,15 +197,14 @@ fn fingerprint(manifest: PathBuf) -> Result<String, ModelError> {
 impl Starter {
     /// Unnormalised features `[views, D]` of one frame.
     fn features(&self, frame: &FramePixels) -> Result<Tensor, ModelError> {
-        let bytes = (SIZE * SIZE * 3) as usize;
-        if frame.views.len() != self.preprocessing.views.len() || frame.views.iter().any(|v| v.len() != bytes) {
-            let sizes: Vec<usize> = frame.views.iter().map(Vec::len).collect();
-            let expected = self.preprocessing.views.len();
-            return Err(
-                candle_core::Error::msg(format!("expected {expected} views of {bytes} bytes, got {sizes:?}")).into()
-            );
+        let expected = self.preprocessing.views.len();
+        let sizes: Vec<(u32, u32)> = frame.views.iter().map(RgbImage::dimensions).collect();
+        if sizes.len() != expected || sizes.iter().any(|size| *size != (SIZE, SIZE)) {
+            let message = format!("expected {expected} views of {SIZE} x {SIZE}, got {sizes:?}");
+            return Err(candle_core::Error::msg(message).into());
         }
-        let pixels: Vec<f32> = frame.views.iter().flatten().map(|byte| (f32::from(*byte) - 127.0) / 128.0).collect();
+        let pixels: Vec<f32> =
+            frame.views.iter().flat_map(|view| view.as_raw()).map(|byte| (f32::from(*byte) - 127.0) / 128.0).collect();
         let shape = (frame.views.len(), SIZE as usize, SIZE as usize, 3);
         Ok(self.tower.features(&Tensor::from_vec(pixels, shape, &Device::Cpu)?)?)
     }
@@ -296,15 +300,14 @@ impl ClipEncoder for MotionSide {
         self.network.preprocessing()
     }
 
-    /// The mean over crops, each as sure as the network is of its likeliest class: where nothing happens, nothing is sure.
+    /// The mean over parts, each as sure as the network is of its likeliest class: where nothing happens, nothing is sure.
     fn encode_clip(&self, frames: &[&FramePixels]) -> Result<Vec<f32>, ModelError> {
-        let frames: Vec<FramePixels> = frames.iter().map(|frame| (*frame).clone()).collect();
-        let features = self.network.encode_clip(&frames)?; // [views, MOTION]
+        let features = self.network.encode_clip(frames)?; // [parts, MOTION]
         let logits = self.network.network().logits(&features)?;
         let sure = candle_nn::ops::softmax(&logits, 1)?.max(1)?.to_vec1::<f32>()?;
         let mut mean = vec![0.0; MOTION];
-        for (crop, sure) in unit_rows(&features)?.to_vec2::<f32>()?.iter().zip(sure) {
-            mean.iter_mut().zip(crop).for_each(|(m, x)| *m += sure * x);
+        for (part, sure) in unit_rows(&features)?.to_vec2::<f32>()?.iter().zip(sure) {
+            mean.iter_mut().zip(part).for_each(|(m, x)| *m += sure * x);
         }
         Ok(l2_normalised(mean))
     }
@@ -352,6 +355,15 @@ impl Model for Starter {
             video[IMAGE..].copy_from_slice(&l2_normalised(motion));
         }
         Ok(VideoEmbedding(video))
+    }
+
+    fn confidence(&self, origin: &Origin) -> Confidence {
+        match origin {
+            Origin::Inferred { nearest, similarity } if *similarity < NEAR => {
+                Confidence::Low { reason: format!("no near anchor: the nearest is \"{nearest}\" at {similarity:.2}") }
+            }
+            _ => Confidence::Usual,
+        }
     }
 
     fn encode_labels(&self, labels: &[Label]) -> Result<Vec<LabelEmbedding>, ModelError> {

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, ops::ControlFlow, sync::LazyLock};
 
+use image::{Rgb, RgbImage};
 use serde::Deserialize;
 
 use super::{meaning::Mention, *};
@@ -29,12 +30,12 @@ fn worst_difference(got: &[f32], expected: &[f32]) -> f32 {
 }
 
 /// Colour ramps with a disc; scripts/goldens/efficientnet_lite.py draws the same.
-fn picture() -> Vec<u8> {
-    let pixel = |x: i32, y: i32| {
+fn picture() -> RgbImage {
+    RgbImage::from_fn(260, 260, |x, y| {
+        let (x, y) = (x as i32, y as i32);
         let disc = (x - 130).pow(2) + (y - 110).pow(2) < 60 * 60;
-        [(x * 255 / 259) as u8, (y * 255 / 259) as u8, if disc { 230 } else { 40 }]
-    };
-    (0..260).flat_map(|y| (0..260).flat_map(move |x| pixel(x, y))).collect()
+        Rgb([(x * 255 / 259) as u8, (y * 255 / 259) as u8, if disc { 230 } else { 40 }])
+    })
 }
 
 fn frame() -> FramePixels {
@@ -130,7 +131,7 @@ fn frames_become_unit_embeddings_with_their_times() {
 
 #[test]
 fn frames_of_another_size_are_refused() {
-    for views in [vec![], vec![picture()], vec![picture(), vec![0; 12]]] {
+    for views in [vec![], vec![picture()], vec![picture(), RgbImage::new(2, 2)]] {
         assert!(STARTER.encode_frames(&[FramePixels { time: 0.0, views }]).is_err());
     }
 }

@@ -95,6 +95,7 @@ mod tests {
         for label in &mut classification.labels {
             label.label = nasty.into();
         }
+        classification.labels[1].confidence = crate::label_embedding::Confidence::Low { reason: nasty.into() };
         classification.labels[1].origin =
             crate::label_embedding::Origin::Inferred { nearest: nasty.into(), similarity: 0.5 };
         let html = page(&classification);

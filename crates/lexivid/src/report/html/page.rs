@@ -9,12 +9,12 @@ use super::{
 use crate::{
     decisions::{Classification, LabelResult, Settings},
     label::Kind,
-    label_embedding::Origin,
+    label_embedding::{Confidence, Origin},
     report::clock::{Precision, clock, span},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use sha2::{Digest, Sha256};
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 /// The look of every page.
 pub(crate) const STYLE: &str = include_str!("style.css");
@@ -66,7 +66,8 @@ struct Video<'a> {
     /// Few columns are drawn with gaps between them.
     few_columns: bool,
     label_count: usize,
-    some_inferred: bool,
+    /// The doubts of its labels, each once.
+    doubts: Vec<Doubt>,
     rows: Vec<Row<'a>>,
     /// JSON: `[name, probability as text]` of the labels that have no row.
     rest: String,
@@ -96,7 +97,7 @@ struct Row<'a> {
     id: String,
     index: usize,
     name: &'a str,
-    inferred: bool,
+    doubt: Option<Doubt>,
     present: bool,
     probability: String,
     percent: f64,
@@ -114,6 +115,13 @@ struct Row<'a> {
     evidence: Option<String>,
 }
 
+/// Why a reader should trust a label's probabilities less.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Doubt {
+    sign: &'static str,
+    text: &'static str,
+}
+
 struct Place {
     left: f64,
     width: f64,
@@ -128,6 +136,8 @@ struct Evidence<'a> {
     probability: String,
     spans: Vec<String>,
     origin: String,
+    /// Why confidence is low, where it is.
+    low: Option<&'a str>,
     stills: Vec<EvidenceStill>,
 }
 
@@ -213,7 +223,7 @@ impl<'a> Video<'a> {
             columns: serde_json::json!(places).to_string(),
             few_columns: places.len() <= 60,
             label_count: c.labels.len(),
-            some_inferred: with_row.iter().any(|&i| is_inferred(&c.labels[i])),
+            doubts: with_row.iter().filter_map(|&i| doubt(&c.labels[i])).collect::<BTreeSet<_>>().into_iter().collect(),
             rows: with_row.iter().map(|&i| Row::new(&id, i, page, axis, &columns, precision)).collect(),
             rest: serde_json::json!(rest).to_string(),
             evidence: with_row.iter().filter_map(|&i| Evidence::new(&id, i, page, precision)).collect(),
@@ -315,7 +325,7 @@ impl<'a> Row<'a> {
             id: row_id(video, index),
             index,
             name: &label.label,
-            inferred: is_inferred(label),
+            doubt: doubt(label),
             present: label.present,
             summary: format!("{}: probability {probability}, {verdict}", label.label),
             probability,
@@ -373,6 +383,10 @@ impl<'a> Evidence<'a> {
                      “{nearest}” (similarity {similarity:.2})."
                 ),
             },
+            low: match &label.confidence {
+                Confidence::Usual => None,
+                Confidence::Low { reason } => Some(reason),
+            },
             stills,
         })
     }
@@ -382,8 +396,14 @@ fn stills<'p>(page: &'p VideoPage, index: usize) -> Option<&'p [Still]> {
     page.evidence.get(&index).map(Vec::as_slice).filter(|stills| !stills.is_empty())
 }
 
-fn is_inferred(label: &LabelResult) -> bool {
-    matches!(label.origin, Origin::Inferred { .. })
+fn doubt(label: &LabelResult) -> Option<Doubt> {
+    match (&label.confidence, &label.origin) {
+        (Confidence::Low { .. }, _) => Some(Doubt { sign: "?", text: "low confidence" }),
+        (Confidence::Usual, Origin::Inferred { .. }) => {
+            Some(Doubt { sign: "≈", text: "inferred from the words alone" })
+        }
+        (Confidence::Usual, Origin::TextTower | Origin::KnownClass { .. }) => None,
+    }
 }
 
 fn span_texts(label: &LabelResult, precision: Precision) -> Vec<String> {

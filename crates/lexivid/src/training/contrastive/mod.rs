@@ -15,6 +15,7 @@ use crate::{
     nn::{Compute, Weights},
 };
 use candle_core::{D, DType, Device, Tensor, Var, safetensors};
+use image::RgbImage;
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -185,7 +186,10 @@ impl<'a> Pretraining<'a> {
 
     /// Pictures -> embeddings `[B, D]`.
     fn see_raw(&self, pictures: &[Vec<u8>]) -> Result<Tensor, TrainingError> {
-        let frame = |picture: &Vec<u8>| FramePixels { time: 0.0, views: vec![picture.clone()] };
+        let frame = |picture: &Vec<u8>| {
+            let view = RgbImage::from_raw(self.side(), self.side(), picture.clone());
+            FramePixels { time: 0.0, views: view.into_iter().collect() }
+        };
         let frames: Vec<_> = pictures.iter().map(frame).collect();
         let pixels = self.preprocessing.normalise(&frames, &Device::Cpu)?.squeeze(1)?; // [B, 3, H, W]
         Ok(self.towers.vision.forward(&pixels, false)?.pooled)
