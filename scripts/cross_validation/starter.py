@@ -53,6 +53,8 @@ STOP_WORDS = set(
 SMALL_WORDS = set("a an the on in of with to or and off not up out into at from through down by for someone".split())
 # Lexicographer files of what can be seen: animal, artifact, body, food, location, object, person, phenomenon, plant, substance.
 VISIBLE = {5, 6, 8, 13, 15, 17, 18, 19, 20, 27}
+# Of these, what a name of a thing means first: animal, artifact, food, person, plant.
+LIKELY = {5, 6, 13, 18, 20}
 
 
 def unit(x):
@@ -79,6 +81,7 @@ class Synset(NamedTuple):
     words: list[str]
     above: list[int]
     definition: str  # without examples
+    individual: bool  # Newton, the Nile
 
     def short(self) -> str:
         return self.definition.split(";")[0]
@@ -99,7 +102,7 @@ class WordNet:
             above = [int(to) for kind, to, of in zip(pointers[::4], pointers[1::4], pointers[2::4]) if kind in ("@", "@i") and of == part[0]]
             names = [word.replace("_", " ") for word in fields[4:words:2]]
             definition = re.split(r';\s*"', gloss.strip())[0].strip()
-            self.synsets[int(fields[0])] = Synset(int(fields[1]), names, above, definition)
+            self.synsets[int(fields[0])] = Synset(int(fields[1]), names, above, definition, "@i" in pointers[::4])
         for line in (directory / f"index.{part}").read_text().splitlines():
             if not line.startswith(" "):
                 fields = line.split()
@@ -114,14 +117,15 @@ class WordNet:
         return found
 
     def look_up(self, label: str) -> int | None:
-        """The first sense that can be seen, or the first; of nouns."""
+        """The first sense that is a kind of animal, artifact, food, person or plant; or that can be seen; or the first; of nouns."""
         name = label.lower()
         if name not in self.senses:
             name = name.replace("-", " ")
         for form in (name, name.replace(" ", "-"), re.sub("s$", "", name), re.sub("es$", "", name), re.sub("ies$", "y", name)):
             if form in self.senses:
                 senses = self.senses[form]
-                return next((sense for sense in senses if self.synsets[sense].file in VISIBLE), senses[0])
+                likely = [s for s in senses if self.synsets[s].file in LIKELY and not self.synsets[s].individual]
+                return next(iter(likely + [s for s in senses if self.synsets[s].file in VISIBLE]), senses[0])
         return None
 
     def infinitive(self, word: str) -> str | None:

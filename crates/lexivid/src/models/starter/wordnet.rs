@@ -16,6 +16,8 @@ pub struct Synset {
     pub words: Vec<String>,
     /// What this is a kind of, or an instance of.
     pub hypernyms: Vec<Offset>,
+    /// It is one of a kind, not a kind: Newton, the Nile.
+    pub individual: bool,
     /// Definition and examples.
     pub gloss: String,
 }
@@ -101,14 +103,16 @@ fn synset(line: &str) -> Option<(Offset, Synset)> {
     }
     let pointers: usize = fields.next()?.parse().ok()?;
     let mut hypernyms = Vec::new();
+    let mut individual = false;
     for _ in 0..pointers {
         let (symbol, target, part_of_speech) = (fields.next()?, fields.next()?, fields.next()?);
         fields.next()?;
+        individual |= symbol == "@i";
         if matches!(symbol, "@" | "@i") && part_of_speech == "n" {
             hypernyms.push(target.parse().ok()?);
         }
     }
-    Some((offset, Synset { field, words, hypernyms, gloss: gloss.trim().to_owned() }))
+    Some((offset, Synset { field, words, hypernyms, individual, gloss: gloss.trim().to_owned() }))
 }
 
 /// `lemma pos senses pointers symbol* senses tagged offset*`
@@ -141,7 +145,8 @@ domestic_dog n 1 1 @ 1 0 02084071
         let dog = wordnet.synset(2084071).expect("a synset");
         assert_eq!(dog.words, ["dog", "domestic dog", "Canis familiaris"]);
         assert_eq!(dog.gloss, "a member");
-        assert_eq!(dog.field, 5);
+        assert_eq!((dog.field, dog.individual), (5, false));
+        assert!(wordnet.synset(9213565).expect("a synset").individual);
         assert_eq!(wordnet.senses("dog"), [2084071, 2110341]);
         assert_eq!(wordnet.senses("domestic dog"), [2084071]);
         assert_eq!(wordnet.senses("cat"), [0; 0]);
@@ -156,7 +161,8 @@ domestic_dog n 1 1 @ 1 0 02084071
             ("a \"quoted\" word; and more; \"as here; or here\"", "a \"quoted\" word; and more"),
             ("plain", "plain"),
         ] {
-            let synset = Synset { field: 3, words: vec![], hypernyms: vec![], gloss: gloss.into() };
+            let synset =
+                Synset { field: 3, words: vec![], hypernyms: vec![], individual: false, gloss: gloss.into() };
             assert_eq!(synset.definition(), definition);
         }
     }

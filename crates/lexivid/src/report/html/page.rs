@@ -246,7 +246,10 @@ fn facts(c: &Classification, precision: Precision) -> Vec<String> {
     vec![
         clock(c.video.duration, precision),
         format!("{} × {}", c.video.width, c.video.height),
-        plural(c.frames_used, "frame") + " looked at",
+        match c.clips_used {
+            0 => plural(c.frames_used, "frame") + " looked at",
+            clips => format!("{} and {} looked at", plural(c.frames_used, "frame"), plural(clips, "clip")),
+        },
         plural(c.windows.len(), "window"),
         plural(c.labels.len(), "label"),
     ]
