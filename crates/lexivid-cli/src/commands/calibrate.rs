@@ -50,14 +50,9 @@ pub fn run(args: &args::Calibrate, progress: &Progress) -> anyhow::Result<ExitCo
     }
     let model = load_model(&args.model, progress)?;
     let labels = encode_labels(model.as_ref(), dataset.vocabulary.labels().clone(), args.no_cache, progress)?;
-    let look = LookOptions {
-        sampling: Sampling::new(Windowing::Whole, args.frames.into()).map_err(Error::from)?,
-        shots: false,
-        motion: false,
-        dedup: true,
-        keep_blocks: 0,
-        decode: DecodeOptions { stall_timeout: args.stall_timeout },
-    };
+    let sampling = Sampling::new(Windowing::Whole, args.frames.into()).map_err(Error::from)?;
+    let decode = DecodeOptions { stall_timeout: args.stall_timeout };
+    let look = LookOptions { decode, ..LookOptions::frames(sampling) };
 
     let width = dataset.vocabulary.labels().len();
     let (mut rows, mut truths) = (Vec::new(), Truths::new(width));

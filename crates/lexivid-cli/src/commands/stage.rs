@@ -14,7 +14,6 @@ use lexivid::{
     frames::{Sampling, Windowing},
     label::Kind,
     scores::Pool,
-    video::DecodeOptions,
 };
 use lexivid_stage::{
     Assets, Size, Stage, Summary,
@@ -98,14 +97,7 @@ fn bench(
     }
     let labels = encode_labels(model.as_ref(), dataset.vocabulary.labels().clone(), true, progress)?;
     let sampling = Sampling::new(Windowing::Whole, frames).map_err(Error::from)?;
-    let options = LookOptions {
-        sampling,
-        shots: false,
-        motion: false,
-        dedup: true,
-        keep_blocks: 0,
-        decode: DecodeOptions::default(),
-    };
+    let options = LookOptions::frames(sampling);
     let scored = dataset.score_all(model.as_ref(), &labels, &options, Pool::TopK, progress)?;
     let spinner = progress.spinner();
     spinner.set_message("measuring");

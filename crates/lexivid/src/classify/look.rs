@@ -33,6 +33,14 @@ pub struct LookOptions {
     pub decode: DecodeOptions,
 }
 
+impl LookOptions {
+    /// Single frames across cuts, without motion.
+    pub fn frames(sampling: Sampling) -> Self {
+        let decode = DecodeOptions::default();
+        Self { sampling, shots: false, motion: false, dedup: true, keep_blocks: 0, decode }
+    }
+}
+
 /// What a model saw in a video. Memory grows with its length by `D` floats a frame, a clip and a window, and by nothing else.
 #[derive(Debug, Clone)]
 pub struct Look {

@@ -82,14 +82,9 @@ pub fn run(args: &args::Expand, progress: &Progress) -> anyhow::Result<ExitCode>
         let options = SieveOptions { same_from: args.same_from, least_score: args.least_score };
         let kept = before.iter().filter(|proposal| proposal.keep).map(|proposal| proposal.name.as_str());
         let mut sieve = Sieve::new(model.as_ref(), &vocabulary, kept, options).map_err(Error::from)?;
-        let look = LookOptions {
-            sampling: Sampling::new(Windowing::Whole, args.frames.into()).map_err(Error::from)?,
-            shots: false,
-            motion: false,
-            dedup: true,
-            keep_blocks: 0,
-            decode: DecodeOptions { stall_timeout: args.stall_timeout },
-        };
+        let sampling = Sampling::new(Windowing::Whole, args.frames.into()).map_err(Error::from)?;
+        let decode = DecodeOptions { stall_timeout: args.stall_timeout };
+        let look = LookOptions { decode, ..LookOptions::frames(sampling) };
         let bar = progress.bar(tasks.len() as u64, "requests");
         bar.set_message("asking");
         for task in &tasks {

@@ -161,8 +161,7 @@ domestic_dog n 1 1 @ 1 0 02084071
             ("a \"quoted\" word; and more; \"as here; or here\"", "a \"quoted\" word; and more"),
             ("plain", "plain"),
         ] {
-            let synset =
-                Synset { field: 3, words: vec![], hypernyms: vec![], individual: false, gloss: gloss.into() };
+            let synset = Synset { field: 3, words: vec![], hypernyms: vec![], individual: false, gloss: gloss.into() };
             assert_eq!(synset.definition(), definition);
         }
     }

@@ -7,7 +7,6 @@ use crate::{
     frames::{Sampling, Windowing},
     models::{Model, store::Store},
     training::TrainingError,
-    video::DecodeOptions,
 };
 use candle_core::{Device, Tensor, safetensors};
 use sha2::{Digest, Sha256};
@@ -39,14 +38,7 @@ impl<'a> FeatureCache<'a> {
         fs::create_dir_all(&directory).map_err(TrainingError::io(&directory))?;
         let sampling = Sampling::new(Windowing::Whole, frames);
         let sampling = sampling.map_err(|e| TrainingError::Config { path: "frames".into(), reason: e.to_string() })?;
-        let look = LookOptions {
-            sampling,
-            shots: false,
-            motion: false,
-            dedup: true,
-            keep_blocks: 0,
-            decode: DecodeOptions::default(),
-        };
+        let look = LookOptions::frames(sampling);
         let about = model.about();
         let preprocessing = serde_json::to_string(model.preprocessing()).expect("plain fields");
         let key = format!("{} {} {preprocessing} {frames}", about.fingerprint, about.precision);
