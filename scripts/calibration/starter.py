@@ -12,10 +12,10 @@ KNOWN: 139 labels, scale 28.2, bias -4.05; at p = 0.5: 0.35 of present, 0.004 of
   labels left out: calibration error 0.0056; of p > .1 0.043
   mean p: share there (pairs): 0.02: 0.02 (190824), 0.14: 0.18 (6715), 0.24: 0.27 (1693), 0.35: 0.39 (739), 0.45: 0.56 (436), 0.54: 0.50 (303),
   0.64: 0.62 (219), 0.76: 0.72 (137), 0.86: 0.82 (137), 0.98: 0.95 (208)
-INFERRED: 334 labels, scale 20.1, bias -3.58; at p = 0.5: 0.09 of present, 0.002 of absent
-  labels left out: calibration error 0.0009; of p > .1 0.008
-  mean p: share there (pairs): 0.03: 0.03 (443453), 0.14: 0.14 (28612), 0.24: 0.25 (6905), 0.35: 0.34 (2633), 0.45: 0.40 (1242), 0.55: 0.54 (587),
-  0.64: 0.73 (285), 0.75: 0.61 (153), 0.85: 0.89 (71), 0.94: 0.93 (25)
+INFERRED: 334 labels, scale 19.7, bias -3.58; at p = 0.5: 0.09 of present, 0.002 of absent
+  labels left out: calibration error 0.0006; of p > .1 0.006
+  mean p: share there (pairs): 0.03: 0.03 (443627), 0.14: 0.14 (28127), 0.24: 0.24 (6989), 0.34: 0.34 (2726), 0.45: 0.40 (1317), 0.55: 0.56 (630),
+  0.64: 0.67 (294), 0.75: 0.68 (166), 0.84: 0.88 (69), 0.93: 0.94 (21)
 """
 
 import json

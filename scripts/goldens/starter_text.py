@@ -1,5 +1,5 @@
 """What scripts/cross_validation/starter.py, written anew from the starter's recipe, says of names: stems, look-ups in WordNet, bags of stems, words
-found in actions, kernels, and rows guessed from all anchors. For the text side of models/starter and models/motion.
+found in actions, kernels, and rows guessed from all anchors, by kernels and by the label encoder (the weights in the repository, in PyTorch). For the text side of models/starter and models/motion.
 
 Numbers are float64 from float32 states. Medians are over all pairs of anchors (with themselves, too); of an even number of pairs, the mean of
 the middle two.
@@ -14,9 +14,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import torch
+from safetensors.torch import load_file
 
-sys.path.append(str(Path(__file__).parents[1] / "cross_validation"))
+for scripts in ("cross_validation", "training"):
+    sys.path.append(str(Path(__file__).parents[1] / scripts))
 import starter as recipe
+import starter_label_encoder as learned
 
 GOLDEN = Path(__file__).parents[2] / "crates/lexivid/tests/goldens/starter_text.json"
 
@@ -79,15 +83,20 @@ def check_nouns(nouns: recipe.Nouns) -> dict:
     rows = np.stack([nouns.rows[a.classes].mean(0) for a in nouns.anchors])
     anchors, all_kernels = [names.index(name) for name in ANCHORS], nouns.kernels(names, synsets)
     fitted = {which: recipe.fit(recipe.mean_of(all_kernels, which), rows, recipe.RIDGE) for which in ("N+G+B", "N+B")}
+    weights = load_file(learned.OUT)
+    encoder = learned.LabelEncoder(*weights["readings"].shape, rows.shape[1]).eval()
+    encoder.load_state_dict({name: weight.float() for name, weight in weights.items()})
     novel = []
     for name in NOVEL:
         assert name not in names
         synset = wordnet.look_up(name)
         which = "N+G+B" if synset else "N+B"
+        with torch.no_grad():
+            read = encoder(learned.tokens(nouns, [name], [synset]), learned.are_there(1, ["G" in which]))[0].numpy()
         synset = synset or recipe.last_word(wordnet, name)
         kernels = nouns.kernels([name], [synset])
         kernel = recipe.mean_of(kernels, which)[0]
-        guess = kernel @ fitted[which]
+        guess = recipe.unit(kernel @ fitted[which]) + learned.SHARE * read
         novel.append(
             {
                 "label": name,

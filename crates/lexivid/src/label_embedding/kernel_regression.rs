@@ -72,10 +72,22 @@ impl StatesKernel {
         })
     }
 
+    /// Readings of B names, `[B, R, E]` -> the same, every number standardised as it is for the kernel, every reading of about unit variance.
+    pub fn standardised(&self, readings: &Tensor) -> Result<Tensor> {
+        let (_, parts, width) = readings.dims3()?;
+        // m_r is about 2 E, the mean of |x - y|^2 over E standardised numbers.
+        let scaled = self.scaled(readings)?.reshape(readings.shape())?;
+        scaled * (2.0 * (parts * width) as f64).sqrt()
+    }
+
+    /// `[B, R, E]` -> `[B, R E]`
+    fn scaled(&self, readings: &Tensor) -> Result<Tensor> {
+        readings.flatten_from(1)?.broadcast_sub(&self.shift)?.broadcast_mul(&self.scale)
+    }
+
     /// Readings of B names, `[B, R, E]` -> `[B, N]`.
     pub fn with(&self, readings: &Tensor) -> Result<Tensor> {
-        let x = readings.flatten_from(1)?.broadcast_sub(&self.shift)?.broadcast_mul(&self.scale)?;
-        squared_distances(&x, &self.anchors)?.neg()?.exp()
+        squared_distances(&self.scaled(readings)?, &self.anchors)?.neg()?.exp()
     }
 }
 

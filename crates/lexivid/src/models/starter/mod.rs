@@ -1,10 +1,11 @@
 //! The starter: a whole model made of what ships in ordinary packages, for machines without a model hub.
 //!
-//! Image side EfficientNet-Lite2, motion side I3D, language side SmolLM2-135M, text side kernel regressions from what SmolLM2 and WordNet say of a label to
+//! Image side EfficientNet-Lite2, motion side I3D, language side SmolLM2-135M, text side kernel regressions and a label encoder from what SmolLM2 and WordNet say of a label to
 //! what the other two were trained on. The joint space has a part for images and one for motion. Its card is `MODEL.md`, beside this file and beside the
 //! weights. Runs on the CPU.
 
 mod assemble;
+mod label_encoder;
 mod meaning;
 mod names;
 mod sources;
@@ -26,6 +27,7 @@ use lexivid_kernels::Precision;
 
 use self::{
     assemble::{ACTIONS, CARD, LANGUAGE_MODEL, NAMES, TEXT_SIDE, TOWER, WORDS, dictionary},
+    label_encoder::LabelEncoder,
     meaning::Dictionary,
     names::{Names, fold},
     text_side::{Sources, TextSide, Thing},
@@ -64,7 +66,7 @@ const SHORTEST_EDGE: u32 = 297;
 /// Similarity -> probability of a label that is a known name, and of one that is inferred: fitted by
 /// scripts/calibration/starter.py, whose output these are, on things; MODEL.md tells on what. Actions borrow them.
 const KNOWN: Calibration = Calibration { scale: 28.2, bias: -4.05 };
-const INFERRED: Calibration = Calibration { scale: 20.1, bias: -3.58 };
+const INFERRED: Calibration = Calibration { scale: 19.7, bias: -3.58 };
 
 /// The mean of unit features of many pictures, `[IMAGE]`: what they have in common says nothing about any. Made by scripts/calibration/mean_image.py.
 const MEAN_IMAGE: &[u8] = include_bytes!("mean_image.safetensors");
@@ -122,6 +124,7 @@ struct Reader {
     phrases: PhraseEncoder,
     dictionary: Dictionary,
     text_side: TextSide,
+    encoder: LabelEncoder,
 }
 
 /// Loads the starter that [`pull`] has put into `dir`.
@@ -227,9 +230,12 @@ impl Starter {
     }
 
     /// Does something with what reads labels.
-    fn read<T>(&self, work: impl FnOnce(&TextSide, Sources) -> candle_core::Result<T>) -> Result<T, ModelError> {
+    fn read<T>(
+        &self,
+        work: impl FnOnce(&TextSide, &LabelEncoder, Sources) -> candle_core::Result<T>,
+    ) -> Result<T, ModelError> {
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        let Reader { phrases, dictionary, text_side } = match &mut *reader {
+        let Reader { phrases, dictionary, text_side, encoder } = match &mut *reader {
             Some(reader) => reader,
             none => {
                 let gguf = Gguf::open(&self.dir.join(LANGUAGE_MODEL))?;
@@ -238,18 +244,19 @@ impl Starter {
                     phrases: PhraseEncoder::load(&gguf, &self.compute)?,
                     dictionary: dictionary(&self.dir)?,
                     text_side: TextSide::from_parts(&tensors, read_json(&self.dir.join(WORDS))?)?,
+                    encoder: LabelEncoder::load()?,
                 })
             }
         };
-        Ok(work(text_side, Sources { phrases, dictionary })?)
+        Ok(work(text_side, encoder, Sources { phrases, dictionary })?)
     }
 
     /// Things -> what the text side makes of them.
     fn infer_things(&self, labels: &[&Label]) -> Result<Vec<LabelEmbedding>, ModelError> {
-        let placed = self.read(|text_side, sources| {
+        let placed = self.read(|text_side, encoder, sources| {
             let thing = |label: &&Label| Thing::of_label(sources.dictionary, &label.name, label.definition.as_deref());
             let things: Vec<Thing> = labels.iter().map(thing).collect();
-            text_side.things(&things.iter().collect::<Vec<_>>(), sources)
+            text_side.things(&things.iter().collect::<Vec<_>>(), encoder, sources)
         })?;
         let rows = unit_rows(&placed.rows)?.to_vec2::<f32>()?; // [B, IMAGE]
         let embedding = |(row, (anchor, similarity)): (Vec<f32>, (usize, f32))| LabelEmbedding {
@@ -263,8 +270,9 @@ impl Starter {
     /// Actions -> what the motion network knows of them, or else what the text side makes of them, and what is to be seen where they are done.
     fn actions(&self, labels: &[&Label]) -> Result<Vec<LabelEmbedding>, ModelError> {
         let names: Vec<&str> = labels.iter().map(|label| label.name.as_str()).collect();
-        let (placed, scenes) = self
-            .read(|text_side, sources| Ok((text_side.actions(&names, sources)?, text_side.scenes(&names, sources)?)))?;
+        let (placed, scenes) = self.read(|text_side, _, sources| {
+            Ok((text_side.actions(&names, sources)?, text_side.scenes(&names, sources)?))
+        })?;
         let motions = unit_rows(&placed.rows)?.to_vec2::<f32>()?; // [B, MOTION]
         let scenes = unit_rows(&scenes)?.to_vec2::<f32>()?; // [B, IMAGE]
         let mut embeddings = Vec::with_capacity(labels.len());

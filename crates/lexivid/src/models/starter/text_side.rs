@@ -1,10 +1,11 @@
 //! Text side: label -> its place among what the image tower and the motion network were trained on.
 //!
 //! Kernel ridge regressions from what is known of the names of 1,000 ImageNet classes and their hypernyms, and of 400 Kinetics classes, to the
-//! classifiers' rows. What is known of a name: states of the language model for prompts that ask for it, and words by which WordNet defines it.
+//! classifiers' rows; for things, the label encoder's guess besides. What is known of a name: states of the language model for prompts that ask for it, and words by which WordNet defines it.
 //! scripts/cross_validation/starter.py measures it on held-out names.
 
 use super::{
+    label_encoder::LabelEncoder,
     meaning::{Dictionary, first_clause, without_remarks},
     wordnet::Offset,
 };
@@ -13,6 +14,7 @@ use crate::{
         Bag, BagKernel, Frequencies,
         kernel_regression::{KernelRegression, StatesKernel},
     },
+    nn::unit_rows,
     soft_attributes::phrase::{At, PhraseEncoder, Reading},
 };
 use candle_core::{D, DType, Device, Result, Tensor};
@@ -39,6 +41,9 @@ const DONE: [Reading; 2] = [Reading { block: 8, at: At::Mean }, Reading { block:
 const RIDGE: f64 = 0.3;
 /// Weight of the words of actions, against 1 for each of two prompts.
 const ACTION_WORDS: f64 = 1.0;
+
+/// What the label encoder's guess counts, 1 being the kernels'; SHARE of scripts/training/starter_label_encoder.py, where it was chosen.
+const LEARNED: f64 = 0.25;
 
 /// Phrases that the language model is given at once.
 const PHRASES: usize = 64;
@@ -169,8 +174,8 @@ impl TextSide {
         let (seen, seen_kernel) = states(known.things.iter().map(Thing::seen).collect(), &SEEN)?;
         let (defined, defined_kernel) = states(known.things.iter().map(Thing::defined).collect(), &DEFINED)?;
         let fit = |kernel: &Tensor| KernelRegression::fit(kernel, known.thing_rows, RIDGE);
-        let with_definition = fit(&mean(&[&seen_kernel, &words_kernel, &defined_kernel])?)?;
-        let without_definition = fit(&mean(&[&seen_kernel, &words_kernel])?)?;
+        let with_definition = fit(&mean(&[seen_kernel.clone(), words_kernel.clone(), defined_kernel])?)?;
+        let without_definition = fit(&mean(&[seen_kernel, words_kernel])?)?;
 
         let bags: Vec<Bag> = known.actions.iter().map(|action| sources.dictionary.bag_of_action(action)).collect();
         let actions_bags = BagKernel::fit(&bags, &frequencies);
@@ -192,32 +197,53 @@ impl TextSide {
     }
 
     /// Places things among the classes of the image tower.
-    pub fn things(&self, things: &[&Thing], sources: Sources) -> Result<Placed> {
-        let bags: Vec<Bag> = things.iter().map(|thing| thing.bag.clone()).collect();
-        let words = self.words.things.with(&bags, &self.words.frequencies)?;
-        let seen = things.iter().map(|thing| thing.seen()).collect::<Vec<_>>();
-        let seen = self.seen.with(&sources.states(&seen, &SEEN)?)?;
-        let defined: Vec<u32> = (0..things.len() as u32).filter(|&i| things[i as usize].definition.is_some()).collect();
-        let mut definitions = None;
-        if !defined.is_empty() {
-            let phrases: Vec<String> = defined.iter().map(|&i| things[i as usize].defined()).collect();
-            definitions = Some(self.defined.with(&sources.states(&phrases, &DEFINED)?)?);
-        }
+    pub fn things(&self, things: &[&Thing], encoder: &LabelEncoder, sources: Sources) -> Result<Placed> {
+        let mut order = Vec::new();
         let (mut rows, mut nearest) = (Vec::new(), Vec::new());
-        let mut of_definitions = 0..;
-        for (i, thing) in things.iter().enumerate() {
-            let (words, seen) = (words.narrow(0, i, 1)?, seen.narrow(0, i, 1)?);
-            let (kernel, regression) = match (&definitions, &thing.definition) {
-                (Some(definitions), Some(_)) => {
-                    let definition = definitions.narrow(0, of_definitions.next().unwrap_or_default(), 1)?;
-                    (mean(&[&seen, &words, &definition])?, &self.with_definition)
-                }
-                _ => (mean(&[&seen, &words])?, &self.without_definition),
-            };
-            rows.push(regression.predict(&kernel)?);
-            nearest.extend(nearest_of(&kernel)?);
+        for defined in [true, false] {
+            let of_kind: Vec<usize> =
+                (0..things.len()).filter(|&i| things[i].definition.is_some() == defined).collect();
+            if of_kind.is_empty() {
+                continue;
+            }
+            let alike: Vec<&Thing> = of_kind.iter().map(|&i| things[i]).collect();
+            let placed = self.things_alike(&alike, defined, encoder, sources)?;
+            order.extend(of_kind);
+            rows.push(placed.rows);
+            nearest.extend(placed.nearest);
         }
-        Ok(Placed { rows: Tensor::cat(&rows, 0)?, nearest })
+        let mut back: Vec<u32> = (0..order.len() as u32).collect();
+        back.sort_by_key(|&at| order[at as usize]);
+        Ok(Placed {
+            nearest: back.iter().map(|&at| nearest[at as usize]).collect(),
+            rows: Tensor::cat(&rows, 0)?.index_select(&Tensor::new(back, &Device::Cpu)?, 0)?,
+        })
+    }
+
+    /// Things that all have a definition, or all have none: the kernels' guess and the label encoder's.
+    fn things_alike(
+        &self,
+        things: &[&Thing],
+        defined: bool,
+        encoder: &LabelEncoder,
+        sources: Sources,
+    ) -> Result<Placed> {
+        let bags: Vec<Bag> = things.iter().map(|thing| thing.bag.clone()).collect();
+        let seen = sources.states(&things.iter().map(|thing| thing.seen()).collect::<Vec<_>>(), &SEEN)?;
+        let mut kernels = vec![self.seen.with(&seen)?, self.words.things.with(&bags, &self.words.frequencies)?];
+        let mut readings = vec![self.seen.standardised(&seen)?];
+        let mut regression = &self.without_definition;
+        if defined {
+            let phrases = things.iter().map(|thing| thing.defined()).collect::<Vec<_>>();
+            let defined = sources.states(&phrases, &DEFINED)?;
+            kernels.push(self.defined.with(&defined)?);
+            readings.push(self.defined.standardised(&defined)?);
+            regression = &self.with_definition;
+        }
+        let kernel = mean(&kernels)?; // [B, N]
+        let learned = encoder.place(&Tensor::cat(&readings, 1)?)?; // [B, D]
+        let rows = (unit_rows(&regression.predict(&kernel)?)? + (learned * LEARNED)?)?;
+        Ok(Placed { rows, nearest: nearest_of(&kernel)? })
     }
 
     /// Places actions among the classes of the motion network.
@@ -240,7 +266,7 @@ impl TextSide {
         let seen = self.seen.with(&sources.states(&phrases, &SEEN)?)?;
         let bags: Vec<Bag> = actions.iter().map(|action| sources.dictionary.bag_of_action(action)).collect();
         let words = self.words.things.with(&bags, &self.words.frequencies)?;
-        self.without_definition.predict(&mean(&[&seen, &words])?)
+        self.without_definition.predict(&mean(&[seen, words])?)
     }
 
     /// Its tensors by name, half as precise, and the rest.
@@ -290,7 +316,7 @@ impl TextSide {
     }
 }
 
-fn mean(kernels: &[&Tensor]) -> Result<Tensor> {
+fn mean(kernels: &[Tensor]) -> Result<Tensor> {
     Tensor::stack(kernels, 0)?.mean(0)
 }
 

@@ -1,10 +1,11 @@
-"""A label encoder for the starter's towers, which have no text encoder: does it serve better than kernels, or beside them? A prompting transformer reads the language
-model's states of a thing's name and definition (the readings that the kernels look at); its soft attributes are averaged and projected into the image tower's space, where
-the classifier's rows stand for pictures, and every anchor (a class, or a hypernym of classes) is to be nearest to the rows of the classes that it names. Measured like
-scripts/cross_validation/starter.py on names that are left out, looked up in WordNet as labels are.
+"""Trains the starter's label encoder (models/starter/label_encoder.rs), for towers that have no text encoder: a prompting transformer that reads the language model's states
+of a thing's name and definition (the readings that the kernels look at). Its soft attributes are averaged in the image tower's space, where the classifier's rows
+stand for pictures: every anchor (a class, or a hypernym of classes) is to be nearest to the rows of the classes that it names. Its guess stands beside the kernels', at SHARE of the weight.
 
 Run, with the packages and arguments of scripts/cross_validation/starter.py:
-     python scripts/studies/starter_label_encoder.py STARTER_DIRECTORY imagenet_classes /usr/share/wordnet i3d-kinetics-400.ckpt classification.py --cache states.npz
+     python scripts/training/starter_label_encoder.py STARTER_DIRECTORY imagenet_classes /usr/share/wordnet i3d-kinetics-400.ckpt classification.py --cache states.npz
+writes the weights. With --cross-validate DRAWS nothing is written: it is measured, beside the kernels alone, like scripts/cross_validation/starter.py on names that are left
+out, looked up in WordNet as labels are.
 """
 
 import argparse
@@ -15,17 +16,20 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 from torch import nn
 
 sys.path.append(str(Path(__file__).parents[1] / "cross_validation"))
 import starter as recipe
 
-ATTRIBUTES, WIDTH, HEADS, BLOCKS = 8, 192, 4, 2
-STEPS, BATCH, RATE, DECAY = 240, 256, 2e-3, 0.05
+OUT = Path(__file__).parents[2] / "crates/lexivid/src/models/starter/label_encoder.safetensors"
+ATTRIBUTES, WIDTH, HEADS, BLOCKS = 8, 128, 4, 2
+STEPS, BATCH, RATE, DECAY = 400, 256, 2e-3, 0.05
+AVERAGED = 0.02  # what a step's weights count in the running average, which is kept
 TEMPERATURE, COSINE = 0.1, 5.0  # of the softmax over classes; weight of 1 - cos to the anchor's own row
 DROPPED_READINGS, DROPPED_STATES, DROPPED = 0.2, 0.3, 0.2
 NAMELESS = 0.2  # share of the anchors whose definition is not read: labels may have none
-SHARES = (0.25, 0.5, 1.0)  # of the encoder's guess, beside the kernels'
+SHARE = 0.25  # of the encoder's guess, beside 1 of the kernels'; chosen by --cross-validate
 
 
 class Attention(nn.Module):
@@ -115,6 +119,7 @@ def train(states, members: list[list[int]], targets, rows, seed: int) -> LabelEn
     for anchor, classes in enumerate(members):
         shares[anchor, classes] = 1 / len(classes)
     encoder.train()
+    average = {name: weight.clone() for name, weight in encoder.state_dict().items()}
     order = torch.randperm(0)
     for _ in range(STEPS):
         if len(order) < BATCH:
@@ -130,6 +135,10 @@ def train(states, members: list[list[int]], targets, rows, seed: int) -> LabelEn
         nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
         optimizer.step()
         schedule.step()
+        with torch.no_grad():
+            for name, weight in encoder.state_dict().items():
+                average[name].lerp_(weight, AVERAGED)
+    encoder.load_state_dict(average)
     return encoder.eval()
 
 
@@ -154,7 +163,7 @@ def cross_validate(nouns: recipe.Nouns, draws: range):
                 learned = {what: encoder(x[drawn.out], are_there(len(drawn.out), [d] * len(drawn.out))).numpy() for what, (x, d) in learned.items()}
             kernels = recipe.unit(query[np.ix_(drawn.out, drawn.use)] @ recipe.fit(kernel[np.ix_(drawn.use, drawn.use)], drawn.targets, recipe.RIDGE))
             guesses = {"kernels": kernels, **{f"encoder{what}": x for what, x in learned.items()}}
-            guesses |= {f"kernels + {share} encoder": kernels + share * learned[""] for share in SHARES}
+            guesses |= {f"kernels + {share} encoder": kernels + share * learned[""] for share in (SHARE, 2 * SHARE, 4 * SHARE)}
             for what, guess in guesses.items():
                 similarity = nouns.rows[drawn.out] @ recipe.unit(guess).T
                 right = np.diag(similarity)
@@ -172,8 +181,16 @@ def cross_validate(nouns: recipe.Nouns, draws: range):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     recipe.add_arguments(parser)
-    parser.add_argument("--draws", type=int, default=2)
+    parser.add_argument("--cross-validate", type=int, metavar="DRAWS")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    cross_validate(recipe.load(args)[0], range(args.draws))
+    nouns, _ = recipe.load(args)
+    if args.cross_validate:
+        cross_validate(nouns, range(args.cross_validate))
+    else:
+        members, names, synsets = ([getattr(a, what) for a in nouns.anchors] for what in ("classes", "name", "synset"))
+        targets = np.stack([nouns.rows[classes].mean(0) for classes in members])
+        rows, targets = (torch.tensor(x, dtype=torch.float32) for x in (nouns.rows, targets))
+        encoder = train(tokens(nouns, names, synsets), members, targets, rows, seed=0)
+        save_file({name: weight.half().contiguous() for name, weight in encoder.state_dict().items()}, OUT)
