@@ -9,6 +9,9 @@ use crate::nn::{Compute, unit_rows};
 /// Longer phrases are cut.
 const MAX_TOKENS: usize = 256;
 
+/// Phrases that the language model is given at once.
+const TOGETHER: usize = 16;
+
 /// What is read of a phrase: the states after a block, counted from 1. States in the middle say what the words are; late states at the end say what
 /// comes next, and so what the phrase is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +66,22 @@ impl PhraseEncoder {
                 row.truncate(MAX_TOKENS);
             }
         }
-        let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
+        // Phrases of about one length go together, so that little is padded.
+        let mut order: Vec<usize> = (0..rows.len()).collect();
+        order.sort_by_key(|&phrase| rows[phrase].len());
+        let mut features = vec![None; rows.len()];
+        for together in order.chunks(TOGETHER) {
+            let of_these: Vec<&[u32]> = together.iter().map(|&phrase| &rows[phrase][..]).collect();
+            for (&phrase, read) in together.iter().zip(self.read(&of_these, readings)?) {
+                features[phrase] = Some(read);
+            }
+        }
+        Tensor::stack(&features.into_iter().flatten().collect::<Vec<_>>(), 0)
+    }
+
+    /// Tokens of phrases -> R readings of each, `[R, E]`.
+    fn read(&self, rows: &[&[u32]], readings: &[Reading]) -> Result<Vec<Tensor>> {
+        let longest = rows.iter().map(|row| row.len()).max().unwrap_or(0);
         // Causal attention: padding at the end changes nothing before it.
         let padded: Vec<u32> = rows
             .iter()
@@ -82,10 +100,10 @@ impl PhraseEncoder {
                 At::LastNormalised => unit_rows(&states.narrow(0, length - 1, 1)?),
             }
         };
-        let features = rows.iter().enumerate().map(|(phrase, row)| {
+        let of_phrase = |(phrase, row): (usize, &&[u32])| {
             let of = readings.iter().map(|reading| read(reading, phrase, row.len()));
             Tensor::cat(&of.collect::<Result<Vec<_>>>()?, 0) // [R, E]
-        });
-        Tensor::stack(&features.collect::<Result<Vec<_>>>()?, 0)
+        };
+        rows.iter().enumerate().map(of_phrase).collect()
     }
 }

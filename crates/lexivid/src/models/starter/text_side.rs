@@ -45,9 +45,6 @@ const ACTION_WORDS: f64 = 1.0;
 /// What the label encoder's guess counts, 1 being the kernels'; SHARE of scripts/training/starter_label_encoder.py, where it was chosen.
 const LEARNED: f64 = 0.25;
 
-/// Phrases that the language model is given at once.
-const PHRASES: usize = 64;
-
 /// A thing to be placed.
 #[derive(Debug, Clone)]
 pub(super) struct Thing {
@@ -146,19 +143,11 @@ pub(super) struct Sources<'a> {
     pub dictionary: &'a Dictionary,
 }
 
-impl Sources<'_> {
-    /// `[B, R, E]`
-    fn states(&self, phrases: &[String], readings: &[Reading]) -> Result<Tensor> {
-        let parts = phrases.chunks(PHRASES).map(|phrases| self.phrases.encode(phrases, readings));
-        Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 0)
-    }
-}
-
 impl TextSide {
     /// Fits it.
     pub fn fit(known: &Known, sources: Sources) -> Result<Self> {
         let states = |phrases: Vec<String>, readings: &[Reading]| -> Result<(StatesKernel, Tensor)> {
-            let states = sources.states(&phrases, readings)?;
+            let states = sources.phrases.encode(&phrases, readings)?;
             let kernel = StatesKernel::fit(&states)?;
             let among_each_other = kernel.with(&states)?;
             Ok((kernel, among_each_other))
@@ -229,13 +218,13 @@ impl TextSide {
         sources: Sources,
     ) -> Result<Placed> {
         let bags: Vec<Bag> = things.iter().map(|thing| thing.bag.clone()).collect();
-        let seen = sources.states(&things.iter().map(|thing| thing.seen()).collect::<Vec<_>>(), &SEEN)?;
+        let seen = sources.phrases.encode(&things.iter().map(|thing| thing.seen()).collect::<Vec<_>>(), &SEEN)?;
         let mut kernels = vec![self.seen.with(&seen)?, self.words.things.with(&bags, &self.words.frequencies)?];
         let mut readings = vec![self.seen.standardised(&seen)?];
         let mut regression = &self.without_definition;
         if defined {
             let phrases = things.iter().map(|thing| thing.defined()).collect::<Vec<_>>();
-            let defined = sources.states(&phrases, &DEFINED)?;
+            let defined = sources.phrases.encode(&phrases, &DEFINED)?;
             kernels.push(self.defined.with(&defined)?);
             readings.push(self.defined.standardised(&defined)?);
             regression = &self.with_definition;
@@ -251,8 +240,8 @@ impl TextSide {
         let bags: Vec<Bag> = actions.iter().map(|action| sources.dictionary.bag_of_action(action)).collect();
         let words = self.words.actions.with(&bags, &self.words.frequencies)?;
         let prompts = |prompt: fn(&str) -> String| actions.iter().map(|action| prompt(action)).collect::<Vec<_>>();
-        let done = self.done.with(&sources.states(&prompts(done), &DONE)?)?;
-        let kind_of = self.kind_of.with(&sources.states(&prompts(kind_of), &DONE)?)?;
+        let done = self.done.with(&sources.phrases.encode(&prompts(done), &DONE)?)?;
+        let kind_of = self.kind_of.with(&sources.phrases.encode(&prompts(kind_of), &DONE)?)?;
         let kernel = of_action(&done, &kind_of, &words)?;
         Ok(Placed { rows: self.actions.predict(&kernel)?, nearest: nearest_of(&kernel)? })
     }
@@ -263,7 +252,7 @@ impl TextSide {
             .iter()
             .map(|action| format!("In a photo of someone {}, one can see", without_remarks(action).trim()))
             .collect();
-        let seen = self.seen.with(&sources.states(&phrases, &SEEN)?)?;
+        let seen = self.seen.with(&sources.phrases.encode(&phrases, &SEEN)?)?;
         let bags: Vec<Bag> = actions.iter().map(|action| sources.dictionary.bag_of_action(action)).collect();
         let words = self.words.things.with(&bags, &self.words.frequencies)?;
         self.without_definition.predict(&mean(&[seen, words])?)
