@@ -82,22 +82,28 @@ impl Motion {
         &self.classes
     }
 
-    /// One clip, frame by frame, at [`I3d::FRAME_RATE`] -> features of its parts, `[parts, D]`, as [`I3d::part_features`]; not normalised.
+    /// One clip, frame by frame, at [`I3d::FRAME_RATE`] -> features of its parts, `[parts, D]`, as [`I3d::part_features`]; not normalised. Of frames of
+    /// several shapes, in a video that changes its own, the middle that they have in common is looked at.
     ///
     /// # Errors
-    /// When frames have more than one view, or not all the same size, or are fewer than 9.
+    /// When frames have more than one view, or are fewer than 9.
     pub fn encode_clip(&self, frames: &[&FramePixels]) -> Result<Tensor, ModelError> {
-        let sizes: Vec<Vec<(u32, u32)>> =
-            frames.iter().map(|frame| frame.views.iter().map(RgbImage::dimensions).collect()).collect();
-        let (width, height) = match sizes.first().map(Vec::as_slice) {
-            Some([size]) if sizes.iter().all(|sizes| sizes == &[*size]) => *size,
-            _ => {
-                let message = format!("expected one view a frame, all of one size, got {sizes:?}");
-                return Err(candle_core::Error::msg(message).into());
+        if let Some(frame) = frames.iter().find(|frame| frame.views.len() != 1) {
+            let got = frame.views.len();
+            return Err(candle_core::Error::msg(format!("expected one view a frame, got {got}")).into());
+        }
+        let pictures = || frames.iter().map(|frame| &frame.views[0]);
+        let width = pictures().map(RgbImage::width).min().unwrap_or(0);
+        let height = pictures().map(RgbImage::height).min().unwrap_or(0);
+        let mut pixels = Vec::with_capacity(frames.len() * (width * height * 3) as usize);
+        for picture in pictures() {
+            let left = [(picture.width() - width) / 2, (picture.height() - height) / 2];
+            for row in 0..height {
+                let start = ((left[1] + row) * picture.width() + left[0]) as usize * 3;
+                let row = &picture.as_raw()[start..start + width as usize * 3];
+                pixels.extend(row.iter().map(|byte| f32::from(*byte) / 127.5 - 1.0));
             }
-        };
-        let bytes = frames.iter().flat_map(|frame| frame.views[0].as_raw());
-        let pixels: Vec<f32> = bytes.map(|byte| f32::from(*byte) / 127.5 - 1.0).collect();
+        }
         let shape = (frames.len(), height as usize, width as usize, 3);
         Ok(self.network.part_features(&Tensor::from_vec(pixels, shape, &Device::Cpu)?)?)
     }

@@ -56,10 +56,21 @@ fn agrees_with_pytorch_on_its_own_weights() {
 }
 
 #[test]
-fn frames_of_another_size_are_refused() {
+fn of_frames_of_several_shapes_the_common_middle_is_looked_at() {
     let mut frames = frames();
-    frames[3].views[0] = RgbImage::new(224, 223);
-    assert!(features(&frames).is_err());
+    let expected = features(&frames).and_then(|x| Ok(x.to_vec2::<f32>()?)).expect("features");
+    for (frame, (width, height)) in [(3, (300, 224)), (4, (224, 250))] {
+        let mut larger = RgbImage::from_pixel(width, height, Rgb([9, 9, 9]));
+        let (x, y) = ((width - 224) / 2, (height - 224) / 2);
+        image::imageops::replace(&mut larger, &frames[frame].views[0], x.into(), y.into());
+        frames[frame].views[0] = larger;
+    }
+    assert_eq!(features(&frames).and_then(|x| Ok(x.to_vec2::<f32>()?)).expect("features"), expected);
+}
+
+#[test]
+fn frames_without_their_one_view_are_refused() {
+    let mut frames = frames();
     frames[3].views.pop();
     assert!(features(&frames).is_err());
     assert!(features(&[]).is_err());
