@@ -24,6 +24,7 @@ use config::Family;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 pub(crate) use towers::Towers;
 
@@ -37,14 +38,17 @@ pub struct DualEncoder {
     about: About,
     directory: PathBuf,
     preprocessing: Preprocessing,
-    towers: Towers,
+    config: DualEncoderConfig,
+    compute: Compute,
+    vision: Vit,
+    /// Read when the first text comes: whose labels are all in the database has none.
+    text: OnceLock<TextTransformer>,
     tokenizer: Tokenizer,
     /// Fills sentences up to the length of their batch.
     pad_token: u32,
     calibration: Calibration,
     /// By tidy name.
     thresholds: BTreeMap<String, f32>,
-    device: Device,
 }
 
 impl DualEncoder {
@@ -58,8 +62,8 @@ impl DualEncoder {
         let pad_token = pad_token(dir, &tokenizer, &config)?;
 
         let weights = Weights::open(dir, compute)?;
-        let towers = Towers::load(&weights.root(), &config)?;
-        let logit_scale = number(&towers.logit_scale)?.exp();
+        let vision = Vit::load(&weights.root(), &config.vision)?;
+        let logit_scale = number(&Towers::logit_scale(&weights.root(), config.family)?)?.exp();
         let own = StoredCalibration::read(dir)?;
         let mut caveats = Vec::new();
         let calibration = match (&own, config.family) {
@@ -89,23 +93,25 @@ impl DualEncoder {
             about,
             directory: dir.into(),
             preprocessing,
-            towers,
+            config,
+            compute: compute.clone(),
+            vision,
+            text: OnceLock::new(),
             tokenizer,
             pad_token,
             calibration,
             thresholds: own.map(StoredCalibration::tidy_thresholds).unwrap_or_default(),
-            device: compute.device.clone(),
         })
     }
 
     /// The image encoder.
     pub fn image_tower(&self) -> &Vit {
-        &self.towers.vision
+        &self.vision
     }
 
     /// Both towers' weights, as they lie in the model's files.
     pub fn weights(&self) -> Result<Weights, ModelError> {
-        Ok(Weights::open(&self.directory, &Compute { device: self.device.clone(), ..Compute::exact()? })?)
+        Ok(Weights::open(&self.directory, &Compute { device: self.compute.device.clone(), ..Compute::exact()? })?)
     }
 
     /// [`Model::encode_frames`] that keeps the outputs of the image tower's last `kept` blocks, of a frame's first view.
@@ -113,8 +119,8 @@ impl DualEncoder {
         let views = self.preprocessing.views.len();
         let mut features = Vec::with_capacity(frames.len());
         for batch in frames.chunks((PICTURE_BATCH / views).max(1)) {
-            let pixels = self.preprocessing.normalise(batch, &self.device)?.flatten(0, 1)?; // [B * V, 3, H, W]
-            let output = self.towers.vision.forward(&pixels, kept > 0)?;
+            let pixels = self.preprocessing.normalise(batch, &self.compute.device)?.flatten(0, 1)?; // [B * V, 3, H, W]
+            let output = self.vision.forward(&pixels, kept > 0)?;
             let first = output.blocks.len().saturating_sub(kept);
             let blocks = match &output.blocks[first..] {
                 [] => None,
@@ -134,9 +140,19 @@ impl DualEncoder {
         Ok(features)
     }
 
-    /// The text encoder.
-    pub fn text_tower(&self) -> &TextTransformer {
-        &self.towers.text
+    /// The text encoder, read at the first call.
+    ///
+    /// # Errors
+    /// When its weights are missing or of another shape.
+    pub fn text_tower(&self) -> Result<&TextTransformer, ModelError> {
+        match self.text.get() {
+            Some(text) => Ok(text),
+            None => {
+                let weights = Weights::open(&self.directory, &self.compute)?;
+                let text = TextTransformer::load(&weights.root(), &self.config.text)?;
+                Ok(self.text.get_or_init(|| text))
+            }
+        }
     }
 
     /// The text encoder's tokens of a text as it stands, start and end included.
@@ -162,28 +178,29 @@ impl DualEncoder {
 
     /// Sentences -> normalised text embeddings `[D]`, one each, in order.
     fn encode_sentences(&self, sentences: &[String]) -> Result<Vec<Vec<f32>>, ModelError> {
+        let text = self.text_tower()?;
         let mut embeddings = Vec::with_capacity(sentences.len());
         for batch in sentences.chunks(SENTENCE_BATCH) {
             let mut rows = Vec::with_capacity(batch.len());
             for sentence in batch {
                 let tokens = self.tokenizer.encode(sentence)?;
                 if tokens.truncated {
-                    let context = self.towers.text.config().context;
+                    let context = text.config().context;
                     tracing::warn!("only the first {context} tokens of {sentence:?} are looked at");
                 }
                 rows.push(tokens.ids);
             }
-            let pooling = self.towers.text.config().pooling;
+            let pooling = text.config().pooling;
             let length = match pooling {
                 // SigLIP was trained on full-length sequences, and pools the last position.
-                TextPooling::Last => self.towers.text.config().context,
+                TextPooling::Last => text.config().context,
                 // CLIP's attention is causal: padding behind the pooled position changes nothing.
                 _ => rows.iter().map(Vec::len).max().unwrap_or(0),
             };
             rows.iter_mut().for_each(|ids| ids.resize(length, self.pad_token));
             let pooled_at: Vec<usize> = rows.iter().map(|ids| pooling.position(ids)).collect();
-            let ids = Tensor::from_vec(rows.concat(), (batch.len(), length), &self.device)?; // [B, S]
-            let output = self.towers.text.forward(&self.towers.text.token_embeddings(&ids)?, &pooled_at, false)?;
+            let ids = Tensor::from_vec(rows.concat(), (batch.len(), length), &self.compute.device)?; // [B, S]
+            let output = text.forward(&text.token_embeddings(&ids)?, &pooled_at, false)?;
             embeddings.extend(output.embedding.to_vec2::<f32>()?.into_iter().map(l2_normalised));
         }
         Ok(embeddings)
@@ -200,7 +217,7 @@ impl Model for DualEncoder {
     }
 
     fn dimension(&self) -> usize {
-        self.towers.vision.config().dimension()
+        self.vision.config().dimension()
     }
 
     fn encode_frames(&self, frames: &[FramePixels]) -> Result<Vec<FrameFeatures>, ModelError> {

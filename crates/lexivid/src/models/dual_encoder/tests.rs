@@ -68,17 +68,18 @@ fn hidden_states_and_embeddings_are_those_of_transformers_on_every_path() {
         let (model, golden) = (DualEncoder::load(name, &fixture(name), &compute).unwrap(), golden(name));
         let path = compute.isa;
 
-        let vision = model.towers.vision.forward(&golden["pixels"], true).unwrap();
+        let vision = model.vision.forward(&golden["pixels"], true).unwrap();
         assert_eq!(vision.blocks.len(), 2, "{name}");
         for (l, h) in vision.blocks.iter().enumerate() {
             assert_close(&format!("{name}, {path}: vision block {l}"), h, &golden[&format!("vision_hidden.{}", l + 1)]);
         }
 
         let ids: Vec<Vec<u32>> = golden["ids"].to_dtype(candle_core::DType::U32).unwrap().to_vec2().unwrap();
-        let pooled_at: Vec<usize> = ids.iter().map(|ids| model.towers.text.config().pooling.position(ids)).collect();
+        let pooled_at: Vec<usize> =
+            ids.iter().map(|ids| model.text_tower().unwrap().config().pooling.position(ids)).collect();
         let ids = golden["ids"].to_dtype(candle_core::DType::U32).unwrap();
-        let tokens = model.towers.text.token_embeddings(&ids).unwrap();
-        let text = model.towers.text.forward(&tokens, &pooled_at, true).unwrap();
+        let tokens = model.text_tower().unwrap().token_embeddings(&ids).unwrap();
+        let text = model.text_tower().unwrap().forward(&tokens, &pooled_at, true).unwrap();
         assert_eq!(text.hidden.len(), 3, "{name}");
         for (l, h) in text.hidden.iter().enumerate() {
             assert_close(&format!("{name}, {path}: text state {l}"), h, &golden[&format!("text_hidden.{l}")]);
@@ -189,7 +190,7 @@ fn token_ids_are_those_of_the_reference_tokenizers() {
     }
     for name in MODELS {
         let model = load(name);
-        let context = model.towers.text.config().context;
+        let context = model.text_tower().unwrap().config().context;
         let cases: Vec<Case> = serde_json::from_slice(&fs::read(fixture(name).join("tokens.json")).unwrap()).unwrap();
         let mut truncated = 0;
         for case in &cases {
@@ -205,7 +206,7 @@ fn token_ids_are_those_of_the_reference_tokenizers() {
 #[test]
 fn a_text_that_just_fits_is_not_called_truncated() {
     let model = load("clip_gelu");
-    let context = model.towers.text.config().context;
+    let context = model.text_tower().unwrap().config().context;
     let fits = model.tokenizer.encode(&"a ".repeat(context - 2)).unwrap();
     assert_eq!((fits.ids.len(), fits.truncated), (context, false));
     let over = model.tokenizer.encode(&"a ".repeat(context - 1)).unwrap();
@@ -239,14 +240,14 @@ fn gradients_pass_through_both_towers_to_their_inputs() {
     for name in MODELS {
         let (model, golden) = (load(name), golden(name));
         let ids = golden["ids"].to_dtype(candle_core::DType::U32).unwrap();
-        let tokens = model.towers.text.token_embeddings(&ids).unwrap();
+        let tokens = model.text_tower().unwrap().token_embeddings(&ids).unwrap();
         // Pooled late, so that with causal attention every checked input matters.
         let pooled_at = vec![ids.dim(1).unwrap() - 1; ids.dim(0).unwrap()];
         assert_gradient(&format!("{name}: text"), tokens, |x| {
-            model.towers.text.forward(x, &pooled_at, false).unwrap().embedding
+            model.text_tower().unwrap().forward(x, &pooled_at, false).unwrap().embedding
         });
         assert_gradient(&format!("{name}: image"), golden["pixels"].clone(), |x| {
-            model.towers.vision.forward(x, false).unwrap().pooled
+            model.vision.forward(x, false).unwrap().pooled
         });
     }
 }

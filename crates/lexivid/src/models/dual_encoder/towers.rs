@@ -19,14 +19,19 @@ pub(crate) struct Towers {
 impl Towers {
     /// Reads both towers and `logit_scale` from the top of the names.
     pub fn load(root: &Scope, config: &DualEncoderConfig) -> Result<Self, WeightsError> {
-        let shape: &[usize] = match config.family {
-            Family::Clip => &[],
-            Family::Siglip | Family::Siglip2 => &[1],
-        };
         Ok(Self {
             vision: Vit::load(root, &config.vision)?,
             text: TextTransformer::load(root, &config.text)?,
-            logit_scale: root.tensor("logit_scale", shape)?,
+            logit_scale: Self::logit_scale(root, config.family)?,
         })
+    }
+
+    /// The scale alone.
+    pub fn logit_scale(root: &Scope, family: Family) -> Result<Tensor, WeightsError> {
+        let shape: &[usize] = match family {
+            Family::Clip => &[],
+            Family::Siglip | Family::Siglip2 => &[1],
+        };
+        root.tensor("logit_scale", shape)
     }
 }

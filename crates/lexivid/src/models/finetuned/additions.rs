@@ -75,7 +75,7 @@ impl Additions {
             Ok(TemporalBranch::load(&scope, config, base.towers()?.image_tower().config())?)
         };
         let label_encoder = |config: &LabelEncoderConfig| -> Result<LabelEncoder, ModelError> {
-            let text = base.towers()?.text_tower();
+            let text = base.towers()?.text_tower()?;
             Ok(LabelEncoder::load(&scope.enter("label_encoder"), config, text, label_side.language_model())?)
         };
         Ok(Self {

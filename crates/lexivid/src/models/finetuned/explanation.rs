@@ -58,7 +58,7 @@ impl Finetuned {
         let length = sum.sqr()?.sum_all()?.sqrt()?.to_scalar::<f32>()?;
         let along = (&plain * &sum)?.sum_all()?.to_scalar::<f32>()? / length;
 
-        let tokens = unit_rows(&towers.text_tower().all_tokens()?)?;
+        let tokens = unit_rows(&towers.text_tower()?.all_tokens()?)?;
         let similarities = unit_rows(&attributes.squeeze(0)?)?.matmul(&tokens.t()?)?.to_vec2::<f32>()?; // [k, vocabulary]
         let word = |id: usize| towers.token(id as u32);
         let attributes = similarities.iter().map(|row| nearest(row, count, word)).collect();

@@ -209,7 +209,7 @@ impl LabelSide {
         };
         let names: Vec<Vec<u32>> = chosen.iter().enumerate().map(name).collect();
         let (soft, attributes) =
-            encoder.soft(towers.text_tower(), states.as_ref(), &names, towers.special_tokens()?)?;
+            encoder.soft(towers.text_tower()?, states.as_ref(), &names, towers.special_tokens()?)?;
         let stranger = |at: usize| disturbance.and_then(|d| d.stranger[at]);
         let plain: Vec<u32> = chosen.iter().enumerate().map(|(at, &label)| stranger(at).unwrap_or(label)).collect();
         let plain = texts.plain.index_select(&index(&plain)?, 0)?;
