@@ -1,7 +1,9 @@
 use bytemuck::{Pod, Zeroable};
 use std::marker::PhantomData;
 
-/// One line of the cache, and one row of a tile.
+/// Bytes of one line of the cache, and of one row of a tile.
+pub(crate) const LINE: usize = size_of::<Line>();
+
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
 struct Line([u8; 64]);

@@ -30,6 +30,7 @@ mod convolution;
 mod epilogue;
 mod gradient;
 mod isa;
+mod mapped;
 mod matmul;
 mod matrix;
 mod norm;
@@ -48,6 +49,7 @@ pub use gradient::{
     activate, activation_gradient, attention_gradient, gate, gate_gradient, layer_norm_gradient, rms_norm_gradient,
 };
 pub use isa::{ISA_VARIABLE, Isa, UnknownIsa};
+pub use mapped::MappedFile;
 pub use matmul::matmul;
 pub use matrix::Matrix;
 pub use norm::{layer_norm, layer_norm_rows, rms_norm};

@@ -2,11 +2,13 @@
 
 use crate::{
     Precision,
-    aligned::Aligned,
+    aligned::{Aligned, LINE},
+    mapped::{MappedFile, Panels},
     product::{BLOCK, Element, TILE},
 };
 use half::bf16;
 use rayon::prelude::*;
+use std::io::{self, Write};
 
 /// Weights W of `x W^T`, `[N, K]`, in panels of sixteen columns of the product: `[N / 16][K / GROUP][16][GROUP]`, GROUP = 1 f32, 2 bf16 or 4
 /// bytes; the same bytes for every instruction set. K is padded to whole rows of tiles, N to 32.
@@ -19,10 +21,10 @@ pub struct Matrix {
 
 #[derive(Debug, Clone)]
 pub(crate) enum Weights {
-    F32(Aligned<f32>),
-    Bf16(Aligned<bf16>),
+    F32(Panels<f32>),
+    Bf16(Panels<bf16>),
     Int8 {
-        panels: Aligned<i8>,
+        panels: Panels<i8>,
         /// `[N]`: W ~ scale * byte.
         scales: Vec<f32>,
         /// `[N]`: 128 times the sum of a column's bytes.
@@ -117,6 +119,59 @@ impl Matrix {
         Self { columns: self.width, width: self.columns, panels }
     }
 
+    /// Writes what is stored, so that [`Matrix::map`] finds it again: bytes of this machine, a multiple of 64.
+    ///
+    /// # Errors
+    /// When `to` cannot be written to.
+    pub fn write(&self, to: &mut impl Write) -> io::Result<()> {
+        let mut parts: Vec<&[u8]> = match &self.panels {
+            Weights::F32(panels) => vec![bytemuck::cast_slice(panels)],
+            Weights::Bf16(panels) => vec![bytemuck::cast_slice(panels)],
+            Weights::Int8 { panels, scales, offsets } => {
+                vec![bytemuck::cast_slice(panels), bytemuck::cast_slice(scales), bytemuck::cast_slice(offsets)]
+            }
+        };
+        let rest = parts.iter().map(|part| part.len()).sum::<usize>().next_multiple_of(LINE);
+        let filler = vec![0; rest - parts.iter().map(|part| part.len()).sum::<usize>()];
+        parts.push(&filler);
+        parts.into_iter().try_for_each(|part| to.write_all(part))
+    }
+
+    /// Bytes that [`Matrix::write`] writes of such a matrix.
+    pub fn written_len(columns: usize, width: usize, precision: Precision) -> usize {
+        let panels = columns.next_multiple_of(BLOCK) / TILE;
+        match precision {
+            Precision::F32 => panels * panel_len::<f32>(width) * size_of::<f32>(),
+            Precision::Bf16 => panels * panel_len::<bf16>(width) * size_of::<bf16>(),
+            Precision::Int8 => {
+                (panels * panel_len::<u8>(width) + 2 * columns * size_of::<f32>()).next_multiple_of(LINE)
+            }
+        }
+    }
+
+    /// What was written at `offset` of `file`, a multiple of 64; its panels stay in the file, of which the system reads what is used. None where the file ends before.
+    ///
+    /// # Panics
+    /// If `offset` is no such multiple.
+    pub fn map(file: &MappedFile, offset: usize, columns: usize, width: usize, precision: Precision) -> Option<Self> {
+        assert!(offset.is_multiple_of(LINE), "expected an offset that is a multiple of {LINE}, got {offset}");
+        let panels = columns.next_multiple_of(BLOCK) / TILE;
+        let panels = match precision {
+            Precision::F32 => Weights::F32(file.panels(offset, panels * panel_len::<f32>(width))?),
+            Precision::Bf16 => Weights::Bf16(file.panels(offset, panels * panel_len::<bf16>(width))?),
+            Precision::Int8 => {
+                let len = panels * panel_len::<u8>(width);
+                let numbers = |from: usize| Some(file.panels::<f32>(offset + len + from, columns)?.to_vec());
+                Weights::Int8 {
+                    panels: file.panels(offset, len)?,
+                    scales: numbers(0)?,
+                    offsets: numbers(columns * size_of::<f32>())?,
+                }
+            }
+        };
+        Some(Self { columns, width, panels })
+    }
+
     /// N.
     pub fn columns(&self) -> usize {
         self.columns
@@ -146,7 +201,7 @@ fn panels<T: Element>(
     columns: usize,
     width: usize,
     weight: impl Fn(usize, usize) -> T::Weight + Sync,
-) -> Aligned<T::Weight> {
+) -> Panels<T::Weight> {
     let len = panel_len::<T>(width);
     let mut packed = Aligned::<T::Weight>::zeroed(columns.next_multiple_of(BLOCK) / TILE * len);
     packed.par_chunks_mut(len).enumerate().for_each(|(panel, to)| {
@@ -156,5 +211,5 @@ fn panels<T: Element>(
             }
         }
     });
-    packed
+    Panels::Memory(packed)
 }

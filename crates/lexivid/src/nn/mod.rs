@@ -10,6 +10,7 @@ mod compute;
 mod layer_norm;
 mod linear;
 mod mlp;
+mod packed;
 mod residual;
 mod sublayer;
 mod transformer;
@@ -23,6 +24,7 @@ pub(crate) use compute::on_every_path;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use mlp::Mlp;
+pub(crate) use packed::Packed;
 pub use residual::{Residual, ResidualConfig};
 pub use sublayer::{AttentionSublayer, MlpSublayer};
 #[cfg(test)]

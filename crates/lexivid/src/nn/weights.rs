@@ -1,9 +1,9 @@
 //! Weights of a model in Hugging Face's layout: one `model.safetensors`, or shards listed in
 //! `model.safetensors.index.json`.
 
-use super::Compute;
+use super::{Compute, Packed};
 use candle_core::{DType, Device, Tensor, Var};
-use lexivid_kernels::Precision;
+use lexivid_kernels::{Matrix, Precision};
 use safetensors::tensor::Metadata;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -74,6 +74,8 @@ pub struct Weights {
     origin: Origin,
     /// Where weights are to be trained: a variable for every tensor that was asked for.
     variables: Option<Mutex<BTreeMap<String, Var>>>,
+    /// Where matrices are kept as they were packed.
+    packed: Option<Packed>,
     compute: Compute,
 }
 
@@ -182,17 +184,35 @@ impl Weights {
             shards.push(shard);
         }
         let origin = Origin::Files(Files { shards, shard_of, source });
-        Ok(Self { origin, variables: None, compute: compute.clone() })
+        Ok(Self { origin, variables: None, packed: None, compute: compute.clone() })
     }
 
     /// Weights to be trained, from their start values.
     pub fn start(start: Box<Start>, compute: &Compute) -> Self {
-        Self { origin: Origin::Start(start), variables: Some(Mutex::default()), compute: compute.clone() }
+        Self { origin: Origin::Start(start), variables: Some(Mutex::default()), packed: None, compute: compute.clone() }
     }
 
     /// The same weights, to be trained: networks that read them compute with candle's tensors, and gradients reach them.
     pub fn trainable(self) -> Self {
         Self { variables: Some(Mutex::default()), ..self }
+    }
+
+    /// Bytes of the tensors in the files; 0 where there are none.
+    pub(crate) fn bytes(&self) -> u64 {
+        match &self.origin {
+            Origin::Files(files) => files.shards.iter().map(|shard| shard.header.data_len() as u64).sum(),
+            Origin::Start(_) => 0,
+        }
+    }
+
+    /// The same weights, their matrices kept in a file as they are packed, or mapped from it.
+    pub(crate) fn packed(self, packed: Packed) -> Self {
+        Self { packed: Some(packed), ..self }
+    }
+
+    /// When everything has been read: what was packed is kept.
+    pub(crate) fn keep_packed(&self) {
+        self.packed.iter().for_each(Packed::keep);
     }
 
     /// The tensors that were asked for so far, by name; none where they are not to be trained.
@@ -279,6 +299,22 @@ impl Scope<'_> {
         match &self.weights.origin {
             Origin::Files(files) => files.values(tensor, expected),
             Origin::Start(start) => start(&tensor, expected),
+        }
+    }
+
+    /// The packed matrix `[columns, width]` that `pack` makes of tensors of this prefix, or of an earlier run that kept it as `{prefix}{name}`.
+    pub(crate) fn matrix(
+        &self,
+        name: &str,
+        columns: usize,
+        width: usize,
+        pack: impl FnOnce() -> Result<Matrix, WeightsError>,
+    ) -> Result<Matrix, WeightsError> {
+        match &self.weights.packed {
+            Some(packed) => {
+                packed.matrix(format!("{}{name}", self.prefix), (columns, width), self.compute.precision, pack)
+            }
+            None => pack(),
         }
     }
 

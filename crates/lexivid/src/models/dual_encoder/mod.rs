@@ -15,12 +15,13 @@ use crate::{
     frames::{FramePixels, Preprocessing},
     label::{Label, prompts, tidy_name},
     label_embedding::{Calibration, LabelEmbedding, Origin, SpecialTokens, TextPooling, TextTransformer, Tokenizer},
-    nn::{Compute, Weights, l2_normalised},
+    nn::{Compute, Packed, Weights, l2_normalised},
     video_embedding::{VideoEmbedding, frame_mean},
 };
 use candle_core::{D, DType, Device, Tensor};
 pub(crate) use config::DualEncoderConfig;
 use config::Family;
+use sha2::{Digest, Sha256};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -32,6 +33,9 @@ pub(crate) use towers::Towers;
 const PICTURE_BATCH: usize = 8;
 /// Sentences that go through the text tower at once.
 const SENTENCE_BATCH: usize = 64;
+
+/// Weights of fewer bytes are packed at every start, in some 50 milliseconds.
+const SMALLEST_PACKED: u64 = 32 << 20;
 
 /// A model with two towers.
 pub struct DualEncoder {
@@ -61,8 +65,10 @@ impl DualEncoder {
         let tokenizer = load_tokenizer(dir, &config)?;
         let pad_token = pad_token(dir, &tokenizer, &config)?;
 
-        let weights = Weights::open(dir, compute)?;
+        let fingerprint = fingerprint::of(dir, &Store::from_env()?.known_digests())?;
+        let weights = keeping_packed(Weights::open(dir, compute)?, dir, "image", &fingerprint, compute)?;
         let vision = Vit::load(&weights.root(), &config.vision)?;
+        weights.keep_packed();
         let logit_scale = number(&Towers::logit_scale(&weights.root(), config.family)?)?.exp();
         let own = StoredCalibration::read(dir)?;
         let mut caveats = Vec::new();
@@ -82,13 +88,7 @@ impl DualEncoder {
         if config.family == Family::Siglip2 {
             caveats.push(format!("{name} takes pictures of any shape, but is given them stretched to a square"));
         }
-        let about = About {
-            name: name.into(),
-            fingerprint: fingerprint::of(dir, &Store::from_env()?.known_digests())?,
-            precision: compute.precision,
-            card: card(dir),
-            caveats,
-        };
+        let about = About { name: name.into(), fingerprint, precision: compute.precision, card: card(dir), caveats };
         Ok(Self {
             about,
             directory: dir.into(),
@@ -149,7 +149,9 @@ impl DualEncoder {
             Some(text) => Ok(text),
             None => {
                 let weights = Weights::open(&self.directory, &self.compute)?;
+                let weights = keeping_packed(weights, &self.directory, "text", &self.about.fingerprint, &self.compute)?;
                 let text = TextTransformer::load(&weights.root(), &self.config.text)?;
+                weights.keep_packed();
                 Ok(self.text.get_or_init(|| text))
             }
         }
@@ -259,6 +261,23 @@ impl Model for DualEncoder {
     fn label_batch(&self) -> usize {
         SENTENCE_BATCH
     }
+}
+
+/// `weights` of a tower, whose matrices are kept as they are packed, unless reading them takes no time.
+fn keeping_packed(
+    weights: Weights,
+    dir: &Path,
+    tower: &str,
+    fingerprint: &str,
+    compute: &Compute,
+) -> Result<Weights, ModelError> {
+    if !compute.device.is_cpu() || weights.bytes() < SMALLEST_PACKED {
+        return Ok(weights);
+    }
+    let dir = dir.canonicalize().map_err(|source| ModelError::Io { path: dir.into(), source })?;
+    let place = &format!("{:x}", Sha256::digest(dir.to_string_lossy().as_bytes()))[..16];
+    let name = format!("{place}-{tower}-{}", compute.precision);
+    Ok(weights.packed(Packed::open(&Store::from_env()?.packed(), &name, &dir, fingerprint)))
 }
 
 /// The mean of normalised vectors `[D]`, normalised again.

@@ -130,6 +130,11 @@ impl Store {
         self.home.join("attributes").join(format!("{name}-{}.jsonl", &sha256[..8]))
     }
 
+    /// The directory in which packed weights are kept between runs.
+    pub fn packed(&self) -> PathBuf {
+        self.home.join("packed")
+    }
+
     /// What is known of the contents of large files without reading them.
     pub(crate) fn known_digests(&self) -> KnownDigests {
         KnownDigests::new(self.home.join("digests.json"))

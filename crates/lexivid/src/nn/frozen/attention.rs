@@ -73,13 +73,14 @@ impl AttentionSublayer {
         let compute = scope.compute();
         let norm = Norm::load(&scope.enter("layer_norm1"), config)?;
         let attention = scope.enter("self_attn");
-        let (mut qkv, mut bias) = (Vec::with_capacity(3 * width * width), Vec::with_capacity(3 * width));
-        for name in ["q_proj", "k_proj", "v_proj"] {
-            let scope = attention.enter(name);
-            qkv.extend(scope.values("weight", &[width, width])?);
-            bias.extend(scope.values("bias", &[width])?);
-        }
-        let qkv = Matrix::pack(&qkv, 3 * width, width, compute.precision);
+        let stacked = |tensor: &str, expected: &[usize]| {
+            let parts = ["q_proj", "k_proj", "v_proj"].map(|name| attention.enter(name).values(tensor, expected));
+            parts.into_iter().collect::<Result<Vec<_>, _>>().map(|parts| parts.concat())
+        };
+        let bias = stacked("bias", &[width])?;
+        let qkv = attention.matrix("qkv", 3 * width, width, || {
+            Ok(Matrix::pack(&stacked("weight", &[width, width])?, 3 * width, width, compute.precision))
+        })?;
         Ok(Self {
             isa: compute.isa,
             norm,

@@ -19,7 +19,9 @@ impl Linear {
     /// Reads `weight` `[output, input]` and `bias` `[output]`.
     pub fn load(scope: &Scope, input: usize, output: usize) -> Result<Self, WeightsError> {
         let compute = scope.compute();
-        let weight = Matrix::pack(&scope.values("weight", &[output, input])?, output, input, compute.precision);
+        let weight = scope.matrix("weight", output, input, || {
+            Ok(Matrix::pack(&scope.values("weight", &[output, input])?, output, input, compute.precision))
+        })?;
         Ok(Self::packed(weight, Some(scope.values("bias", &[output])?), compute.isa))
     }
 
