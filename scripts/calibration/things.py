@@ -5,7 +5,7 @@ Pictures: the emoji of Noto Color Emoji (OFL-1.1), drawn on generated background
 data. Embeddings are the program's own, as they are before calibration.
 
 Run: pip install numpy pillow; lexivid models pull starter
-     python scripts/calibration/starter.py LEXIVID "$(lexivid models path starter)" "$(scripts/stage-assets)/noto.ttf"
+     python scripts/calibration/things.py LEXIVID "$(lexivid models path starter)" "$(scripts/stage-assets)/noto.ttf"
 
 Printed:
 KNOWN: 139 labels, scale 28.2, bias -4.05; at p = 0.5: 0.35 of present, 0.004 of absent
@@ -19,19 +19,18 @@ INFERRED: 334 labels, scale 19.7, bias -3.58; at p = 0.5: 0.09 of present, 0.002
 """
 
 import json
-import subprocess
 import sys
 import tempfile
 import unicodedata
 from pathlib import Path
 
+import logistic
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from program import embedded
 
 LEXIVID, STARTER, FONT = map(Path, sys.argv[1:4])
 PICTURES = 3
-PRIOR = 0.05  # how many of the labels that are asked for are there: between two of ten and ten of a thousand
-FOLDS, BINS = 5, 10
 # Animals, plants, food, vehicles and things; no faces, hands, signs or people.
 BLOCKS = [(0x1F32D, 0x1F380), (0x1F3A4, 0x1F3C0), (0x1F400, 0x1F440), (0x1F451, 0x1F463), (0x1F4A1, 0x1F52E),
           (0x1F680, 0x1F6A6), (0x1F6B2, 0x1F6B3), (0x1F6CB, 0x1F6D2), (0x1F6F4, 0x1F6FD), (0x1F940, 0x1F970),
@@ -82,67 +81,17 @@ def draw(cut_outs: list[Image.Image], directory: Path):
             scene.save(directory / f"{place:04}-{take}.png")
 
 
-def embedded(*arguments: str) -> np.ndarray:
-    """What `lexivid embed` gives for what is asked."""
-    with tempfile.TemporaryDirectory() as directory:
-        out = Path(directory) / "embeddings.npy"
-        subprocess.run([LEXIVID, "embed", "--quiet", "--output", out, *arguments], check=True, stdout=subprocess.DEVNULL)
-        return np.load(out)
-
-
-def weights(present: np.ndarray) -> np.ndarray:
-    """Of pairs, so that positives make up `PRIOR`; their sum is 1."""
-    return np.where(present, PRIOR / present.sum(), (1 - PRIOR) / (~present).sum())
-
-
-def fit(similarity: np.ndarray, present: np.ndarray) -> tuple[float, float]:
-    """Logistic regression by Newton's method: scale and bias."""
-    weight = weights(present)
-    x, theta = np.stack([similarity, np.ones_like(similarity)], 1), np.zeros(2)
-    for _ in range(50):
-        p = 1 / (1 + np.exp(-x @ theta))
-        gradient = x.T @ (weight * (present - p))
-        theta += np.linalg.solve((x * (weight * p * (1 - p))[:, None]).T @ x + 1e-9 * np.eye(2), gradient)
-    return theta[0], theta[1]
-
-
-def probability(similarity: np.ndarray, scale: float, bias: float) -> np.ndarray:
-    return 1 / (1 + np.exp(-(scale * similarity + bias)))
-
-
-def tell_reliability(similarity: np.ndarray, present: np.ndarray):
-    """How often labels are there, by probability, fitted on the other four fifths of the labels: [pictures, labels]."""
-    fold = np.random.default_rng(1).permutation(similarity.shape[1]) % FOLDS
-    p = np.empty_like(similarity)
-    for k in range(FOLDS):
-        p[:, fold == k] = probability(similarity[:, fold == k], *fit(similarity[:, fold != k].ravel(), present[:, fold != k].ravel()))
-    p, y, weight = p.ravel(), present.ravel(), weights(present.ravel())
-    bins = np.minimum((p * BINS).astype(int), BINS - 1)
-    total, said, there = (np.bincount(bins, x, BINS) for x in (weight, weight * p, weight * y))
-    high = p > 0.1
-    gap = np.abs(said - there)
-    error_high = abs(np.bincount(bins[high], (weight * (p - y))[high], BINS)).sum() / weight[high].sum()
-    print(f"  labels left out: calibration error {gap.sum():.4f}; of p > .1 {error_high:.3f}")
-    rows = (f"{s / t:.2f}: {x / t:.2f} ({n})" for t, s, x, n in zip(total, said, there, np.bincount(bins, minlength=BINS)) if n)
-    print("  mean p: share there (pairs):", ", ".join(rows))
-
-
 if __name__ == "__main__":
     pairs = emoji()
     labels = sorted({label for label, _ in pairs})
     index = np.array([labels.index(label) for label, _ in pairs])
     known = json.loads((STARTER / "names.json").read_text())["known"]
     anchor = np.array([known.get(label, -1) for label in labels])
-    embeddings = embedded(*(f"--label={label}" for label in labels))
+    embeddings = embedded(LEXIVID, *(f"--label={label}" for label in labels))
     with tempfile.TemporaryDirectory() as directory:
         draw([picture for _, picture in pairs], Path(directory))
-        features = embedded(directory)
+        features = embedded(LEXIVID, directory)
     similarity = features @ embeddings.T  # [pictures * 3, labels]
     present = np.repeat(index, PICTURES)[:, None] == np.arange(len(labels))
     for name, columns in (("KNOWN", anchor >= 0), ("INFERRED", anchor < 0)):
-        s, y = similarity[:, columns].ravel(), present[:, columns].ravel()
-        scale, bias = fit(s, y)
-        p = probability(s, scale, bias)
-        print(f"{name}: {columns.sum()} labels, scale {scale:.1f}, bias {bias:.2f}; at p = 0.5: "
-              f"{(p[y] >= 0.5).mean():.2f} of present, {(p[~y] >= 0.5).mean():.3f} of absent")  # fmt: skip
-        tell_reliability(similarity[:, columns], present[:, columns])
+        logistic.tell(name, similarity[:, columns], present[:, columns].astype(float))

@@ -151,6 +151,16 @@ fn a_table_is_run_stopped_gone_on_with_and_shown() {
         assert!((a - b).abs() < 1e-6, "{a} {b}");
     }
 
+    // A model that looks along time answers for windows: its frames are judged by the window around them.
+    let (video, model) = (format!("{}/videos/test/00000.mp4", world.stage), world.media.path("out/encoder/1/model"));
+    let args = ["classify", &video, "-l", "moving left", "-l", "dog", "--window", "1s", "--model", &model, "--json"];
+    let classified = run(&mut in_home(&world.media, &args)).json();
+    for label in classified[0]["labels"].as_array().unwrap() {
+        let timeline: Vec<f64> = label["timeline"].as_array().unwrap().iter().map(number).collect();
+        let best = number(&label["best_frames"][0]["probability"]);
+        assert!(timeline.len() > 2 && (best - timeline.iter().copied().fold(0.0, f64::max)).abs() < 1e-6, "{label}");
+    }
+
     // Claims follow from the numbers.
     let claims = &all["report"]["claims"];
     let ece = |name: &str| number(&entry(&entry(rows, "name", name)["columns"], "column", "ECE")["mean"]);

@@ -74,3 +74,15 @@ fn a_trace_that_cannot_be_written_is_said() {
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.starts_with("error: /no/such/trace.json: "), "{}", ran.stderr);
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_costs_the_trace_and_nothing_else() {
+    let media = Media::new();
+    let video = media.ffmpeg("-f lavfi -i testsrc2=size=64x64:rate=10:duration=1 -pix_fmt yuv420p", "pattern.mp4");
+    let plain = run(&mut classify_tiny([&video, "-l", "dog", "--json"]));
+    let traced = run(&mut classify_tiny([&video, "-l", "dog", "--json", "--trace", "/dev/full"]));
+    assert_eq!((traced.code, &traced.stdout), (plain.code, &plain.stdout));
+    assert!(traced.stderr.contains("warning: /dev/full: No space left on device"), "{}", traced.stderr);
+    assert!(!traced.stderr.contains("panicked"), "{}", traced.stderr);
+}

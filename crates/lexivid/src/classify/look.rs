@@ -52,7 +52,7 @@ pub struct Look {
     pub window_embeddings: Vec<f32>,
     /// Presentation times of the frames looked at, in seconds, ascending.
     pub frame_times: Vec<f64>,
-    /// Embedding of every frame, of its image and of the clip around it, `[F, D]` row-major.
+    /// Embedding of every frame, of its image and of the clip around it, `[F, D]` row-major; of a model that looks along time, of the window around it.
     pub frame_embeddings: Vec<f32>,
     /// The outputs of the image tower's last blocks, of every frame, where they were to be kept ([`FrameFeatures::blocks`]).
     pub frame_blocks: Vec<Tensor>,
@@ -323,12 +323,18 @@ impl<'a> Seen<'a> {
             let reason = warnings.first().cloned().unwrap_or("none where it is looked at".into());
             return Err(VideoError::NoFrames { path: source.into(), reason }.into());
         }
-        if let Some(moving) = &self.moving {
-            let embeddings = self.frame_embeddings.chunks_exact_mut(self.model.dimension());
-            for (&time, embedding) in self.frame_times.iter().zip(embeddings) {
+        let dimension = self.model.dimension();
+        let frames = self.frame_embeddings.chunks_exact_mut(dimension);
+        for (&time, embedding) in self.frame_times.iter().zip(frames) {
+            if self.model.looks_along_time() {
+                let from_middle = |window: &Span| (time - 0.5 * (window.start + window.end)).abs();
+                let of_windows = self.windows.iter().zip(self.window_embeddings.chunks_exact(dimension));
+                let around = of_windows.min_by(|(a, _), (b, _)| from_middle(a).total_cmp(&from_middle(b)));
+                around.iter().for_each(|(_, window)| embedding.copy_from_slice(window));
+            } else {
                 let frame = FrameFeatures { time, embedding: embedding.to_vec(), blocks: None };
-                let joint = self.model.encode_window(&[&frame], &moving.of(time, time.next_up()))?;
-                embedding.copy_from_slice(&joint.0);
+                let clips = self.moving.as_ref().map(|moving| moving.of(time, time.next_up())).unwrap_or_default();
+                embedding.copy_from_slice(&self.model.encode_window(&[&frame], &clips)?.0);
             }
         }
         Ok(Look {

@@ -61,6 +61,11 @@ pub trait Model: Send + Sync {
     /// Features of one window's frames (T >= 1, in order of time), and of its clips where [`Model::clip_encoder`] looked at any -> f_v(v).
     fn encode_window(&self, frames: &[&FrameFeatures], clips: &[&ClipFeatures]) -> Result<VideoEmbedding, ModelError>;
 
+    /// Whether a window says what its frames do not say one by one. A frame is judged by the window around it, then, and by itself otherwise.
+    fn looks_along_time(&self) -> bool {
+        false
+    }
+
     /// Labels -> f_t(l), one a label, in order. The result for a label does not depend on the others.
     fn encode_labels(&self, labels: &[Label]) -> Result<Vec<LabelEmbedding>, ModelError>;
 

@@ -128,6 +128,10 @@ impl Model for Finetuned {
         Ok(VideoEmbedding(rows(&embedded)?.swap_remove(0)))
     }
 
+    fn looks_along_time(&self) -> bool {
+        self.additions.temporal.is_some()
+    }
+
     fn encode_labels(&self, labels: &[Label]) -> Result<Vec<LabelEmbedding>, ModelError> {
         let texts = self.label_side.read(self.base.as_ref(), labels)?;
         let all: Vec<u32> = (0..labels.len() as u32).collect();

@@ -63,10 +63,13 @@ const SIZE: u32 = 260;
 /// The tower was trained on the central 0.875 of a picture.
 const SHORTEST_EDGE: u32 = 297;
 
-/// Similarity -> probability of a label that is a known name, and of one that is inferred: fitted by
-/// scripts/calibration/starter.py, whose output these are, on things; MODEL.md tells on what. Actions borrow them.
+/// Similarity -> probability of a thing that is a known name, and of one that is inferred: fitted by
+/// scripts/calibration/things.py, whose output these are; MODEL.md tells on what.
 const KNOWN: Calibration = Calibration { scale: 28.2, bias: -4.05 };
 const INFERRED: Calibration = Calibration { scale: 19.7, bias: -3.58 };
+/// The same of actions, by scripts/calibration/actions.py.
+const KNOWN_IN_MOTION: Calibration = Calibration { scale: 38.7, bias: -4.89 };
+const INFERRED_IN_MOTION: Calibration = Calibration { scale: 17.6, bias: -3.31 };
 
 /// The mean of unit features of many pictures, `[IMAGE]`: what they have in common says nothing about any. Made by scripts/calibration/mean_image.py.
 const MEAN_IMAGE: &[u8] = include_bytes!("mean_image.safetensors");
@@ -280,12 +283,12 @@ impl Starter {
             embeddings.push(match self.known_action(label) {
                 Some(action) => LabelEmbedding {
                     vector: joint(&scenes[i], &self.action_rows[action], KNOWN_ACTION),
-                    calibration: KNOWN,
+                    calibration: KNOWN_IN_MOTION,
                     origin: Origin::KnownClass { class: self.actions[action].clone() },
                 },
                 None => LabelEmbedding {
                     vector: joint(&scenes[i], &motions[i], INFERRED_ACTION),
-                    calibration: INFERRED,
+                    calibration: INFERRED_IN_MOTION,
                     origin: Origin::Inferred { nearest: self.actions[nearest].clone(), similarity },
                 },
             });
