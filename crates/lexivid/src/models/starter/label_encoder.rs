@@ -12,7 +12,7 @@ use crate::{
 };
 use candle_core::{DType, Device, Result, Tensor, safetensors};
 
-const WEIGHTS: &[u8] = include_bytes!("label_encoder.safetensors");
+pub(super) const WEIGHTS: &[u8] = include_bytes!("label_encoder.safetensors");
 
 /// k.
 const ATTRIBUTES: usize = 8;

@@ -24,6 +24,7 @@ use std::{
 use candle_core::{Device, Tensor, safetensors};
 use image::RgbImage;
 use lexivid_kernels::Precision;
+use sha2::{Digest, Sha256};
 
 use self::{
     assemble::{ACTIONS, CARD, LANGUAGE_MODEL, NAMES, TEXT_SIDE, TOWER, WORDS, dictionary},
@@ -194,10 +195,16 @@ pub fn load(dir: &Path, compute: &Compute) -> Result<Starter, ModelError> {
     })
 }
 
-/// The manifest names the SHA-256 of every file, so its own stands for all of them.
+/// The manifest names the SHA-256 of every file, so its own stands for all of them. What is part of the program says as much of an embedding.
 fn fingerprint(manifest: PathBuf) -> Result<String, ModelError> {
-    let sha256 = sha256_of(&manifest).map_err(|e| ModelError::BadFile { path: manifest, reason: e.to_string() })?;
-    Ok(sha256[..16].to_owned())
+    let of_files = sha256_of(&manifest).map_err(|e| ModelError::BadFile { path: manifest, reason: e.to_string() })?;
+    let calibrations = [KNOWN, INFERRED, KNOWN_IN_MOTION, INFERRED_IN_MOTION];
+    let numbers = format!("{calibrations:?} {INFERRED_LENGTH} {KNOWN_ACTION:?} {INFERRED_ACTION:?}");
+    let mut all = Sha256::new();
+    for part in [of_files.as_bytes(), MEAN_IMAGE, label_encoder::WEIGHTS, numbers.as_bytes()] {
+        all.update(part);
+    }
+    Ok(format!("{:x}", all.finalize())[..16].to_owned())
 }
 
 impl Starter {
