@@ -14,8 +14,8 @@ from safetensors.numpy import load_file
 
 TESTS = Path(__file__).parents[2] / "crates/lexivid/tests"
 K = 2
-# Numbers of a patch that moments are taken of.
-RANK = 3
+# Numbers of a patch that moments are taken of, and products from frame to frame.
+RANK, PAIRS = 3, 2
 # Two windows of three frames, one of two; times as they come, not evenly.
 TIMES = [[0.0, 0.4, 1.0], [2.0, 2.5, 3.5], [1.0, 4.0]]
 
@@ -96,6 +96,25 @@ class Branch:
         found = np.array(found) * math.sqrt(waves.shape[1] * self.patches)
         return weight(prefix + "write.weight", w, len(found)) @ found
 
+    def pairs(self, prefix: str, patches):
+        """Patches [T, N, W] -> [W]: products of patches and neighbours in the next frame, less those the other way round, one by one."""
+        w, grid, frames = self.width, math.isqrt(self.patches), len(patches)
+        read = layer_norm(patches, 1.0, 0.0, self.eps) @ weight(prefix + "read.weight", PAIRS, w).T
+        z = (read - read.mean(0)).reshape(frames, grid, grid, PAIRS)
+        found = []
+        for dy, dx in ((0, 0), (0, 1), (1, -1), (1, 0), (1, 1)):
+            for i in range(PAIRS):
+                for j in range(PAIRS):
+                    total = 0.0
+                    for t in range(frames - 1):
+                        for y in range(grid):
+                            for x in range(grid):
+                                if y + dy < grid and 0 <= x + dx < grid:
+                                    total += z[t, y, x, i] * z[t + 1, y + dy, x + dx, j] - z[t + 1, y, x, i] * z[t, y + dy, x + dx, j]
+                    found.append(total)
+        found = np.array(found) / math.sqrt((frames - 1) * self.patches)
+        return weight(prefix + "write.weight", w, len(found)) @ (found / (1 + found**2) ** 0.25)
+
     def project(self, states):
         """The tower's own head: [S, W] -> [D]."""
         t = self.tower
@@ -126,7 +145,7 @@ class Branch:
                 patches = patches + states[:, i, c:]
                 if c:
                     cls = cls + states[:, i, 0].mean(0)
-            moments = self.moments(f"blocks.{i}.moments.", patches, waves)
+            moments = self.moments(f"blocks.{i}.moments.", patches, waves) + self.pairs(f"blocks.{i}.pairs.", patches)
             if c:
                 cls = cls + moments
             else:

@@ -112,7 +112,7 @@ impl TemporalStart {
                 Ok(normal(seed, name, shape.iter().product(), square.sqrt()))
             }
             ["blocks", _, "moments", "norm", "weight"] => Ok(vec![1.0; shape.iter().product()]),
-            ["blocks", _, "moments", "read" | "write", _] => {
+            ["blocks", _, "moments" | "pairs", "read" | "write", _] => {
                 Ok(normal(seed, name, shape.iter().product(), (shape[1] as f32).powf(-0.5)))
             }
             ["blocks", _, "time", "self_attn", "out_proj", _] => Ok(vec![0.0; shape.iter().product()]),

@@ -137,7 +137,7 @@ fn colours_are_learned_through_a_temporal_branch_and_the_checkpoint_classifies_a
         let dir = tempfile::tempdir().unwrap();
         let config = world(dir.path());
         let heads = HeadsConfig { video: None, ..config.heads };
-        let temporal = Some(TemporalConfig { blocks: 2, moments: 8, drop_path });
+        let temporal = Some(TemporalConfig { blocks: 2, moments: 8, pairs: 4, drop_path });
         learns_colours(FinetuneConfig { heads, temporal, ..config }, dir.path());
     }
 }
@@ -314,7 +314,7 @@ fn what_cannot_be_learned_from_is_said() {
         assert!(error(FinetuneConfig { label_encoder, ..config.clone() }).contains(said));
     }
     for (blocks, drop_path, said) in [(0, 0.0, "1 block"), (3, 0.0, "the 2 blocks"), (1, 1.0, "drop_path")] {
-        let temporal = Some(TemporalConfig { blocks, moments: 8, drop_path });
+        let temporal = Some(TemporalConfig { blocks, moments: 8, pairs: 4, drop_path });
         assert!(error(FinetuneConfig { temporal, ..config.clone() }).contains(said));
     }
     assert!(error(FinetuneConfig { action_weight: -1.0, ..config.clone() }).contains("at least 0, got -1"));

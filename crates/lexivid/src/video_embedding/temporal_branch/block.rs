@@ -1,15 +1,17 @@
-use super::{TemporalConfig, mean_class, moments::Moments};
+use super::{TemporalConfig, mean_class, moments::Moments, pairs::Pairs};
 use crate::{
     features::VitConfig,
     nn::{AttentionSublayer, MlpSublayer, Scope, WeightsError},
 };
 use candle_core::{Result, Tensor};
 
-/// One block of the branch: moments over time and space, attention along time, attention across space, MLP.
+/// One block of the branch: moments over time and space, products from frame to frame, attention along time, attention across space, MLP.
 #[derive(Debug)]
 pub struct Block {
     /// Added to the class token, or to every patch where there is none.
     moments: Option<Moments>,
+    /// Added to the same.
+    pairs: Option<Pairs>,
     /// T step: for every patch site, self-attention over the frames. Its output projection begins at zero.
     time: AttentionSublayer,
     /// S step: for every frame, self-attention among class token and patches. Begins as the tower's block beside it, as the MLP does.
@@ -18,14 +20,16 @@ pub struct Block {
 }
 
 impl Block {
-    /// Reads `moments`, `time` (`layer_norm1`, `self_attn`) and `space` (the names of a tower's block).
+    /// Reads `moments`, `pairs`, `time` (`layer_norm1`, `self_attn`) and `space` (the names of a tower's block).
     pub fn load(scope: &Scope, config: &TemporalConfig, tower: &VitConfig) -> std::result::Result<Self, WeightsError> {
         let space = scope.enter("space");
         let (width, eps) = (tower.encoder.width, tower.encoder.layer_norm_eps);
         let moments = (config.moments > 0)
             .then(|| Moments::load(&scope.enter("moments"), width, eps, tower.grid(), config.moments));
+        let pairs = (config.pairs > 0).then(|| Pairs::load(&scope.enter("pairs"), width, eps, config.pairs));
         Ok(Self {
             moments: moments.transpose()?,
+            pairs: pairs.transpose()?,
             time: AttentionSublayer::load(&scope.enter("time"), &tower.encoder)?,
             space: AttentionSublayer::load(&space, &tower.encoder)?,
             mlp: MlpSublayer::load(&space, &tower.encoder)?,
@@ -39,10 +43,11 @@ impl Block {
         let patches = tokens - class_tokens;
         let mut class = x.narrow(2, 0, class_tokens)?; // [B, T, 0 or 1, W]
         let mut sites = x.narrow(2, class_tokens, patches)?; // [B, T, N, W]
-        if let Some(moments) = &self.moments {
-            let moments = moments.forward(&sites, waves)?.reshape((batch, 1, 1, width))?;
+        let moments = self.moments.as_ref().map(|moments| moments.forward(&sites, waves));
+        let pairs = self.pairs.as_ref().map(|pairs| pairs.forward(&sites));
+        for seen in [moments, pairs].into_iter().flatten() {
             let receiver = if class_tokens > 0 { &mut class } else { &mut sites };
-            *receiver = receiver.broadcast_add(&moments)?;
+            *receiver = receiver.broadcast_add(&seen?.reshape((batch, 1, 1, width))?)?;
         }
 
         // T step; the class token is left as it is.

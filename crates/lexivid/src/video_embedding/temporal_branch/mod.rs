@@ -3,6 +3,7 @@
 
 mod block;
 mod moments;
+mod pairs;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -25,6 +26,9 @@ pub struct TemporalConfig {
     /// Numbers of a patch that every block takes moments of over time and space; 0: none, STAN's layout alone.
     #[serde(default = "default_moments")]
     pub moments: usize,
+    /// Numbers of a patch whose products with the next frame's every block looks at; 0: none.
+    #[serde(default)]
+    pub pairs: usize,
     /// Share of videos that are embedded without the branch in training.
     #[serde(default)]
     pub drop_path: f32,

@@ -63,7 +63,7 @@ fn embed(branch: &TemporalBranch, tower: &Vit, times: &[Vec<f64>]) -> Tensor {
     branch.forward(tower, &frames, &means, None).unwrap()
 }
 
-const CONFIG: TemporalConfig = TemporalConfig { blocks: K, moments: 3, drop_path: 0.0 };
+const CONFIG: TemporalConfig = TemporalConfig { blocks: K, moments: 3, pairs: 2, drop_path: 0.0 };
 
 /// The same weights to be trained, and as they are frozen.
 fn trained_and_frozen(tower: &VitConfig, compute: &Compute) -> (TemporalBranch, Weights, TemporalBranch) {
@@ -142,7 +142,7 @@ fn before_training_a_video_is_the_mean_over_its_frames() {
 }
 
 #[test]
-fn order_is_seen_by_moments_or_by_attention_along_time_and_only_when_the_branch_has_a_say() {
+fn order_is_seen_by_moments_by_pairs_or_by_attention_along_time_and_only_when_the_branch_has_a_say() {
     for model in MODELS.map(tiny) {
         let frames = frames(model.as_ref());
         let mut reversed = frames.clone();
@@ -170,13 +170,15 @@ fn order_is_seen_by_moments_or_by_attention_along_time_and_only_when_the_branch_
             variable.set(&variable.zeros_like().unwrap()).unwrap();
         };
 
-        let (with_moments, weights) = untrained(model.as_ref(), CONFIG);
-        assert!(apart(&with_moments) < 1e-6, "the gate is at 0");
-        give(&weights, "temporal.output.weight");
-        forget_time(&weights);
-        assert!(apart(&with_moments) > 1e-3, "moments alone");
+        for config in [TemporalConfig { pairs: 0, ..CONFIG }, TemporalConfig { moments: 0, ..CONFIG }] {
+            let (branch, weights) = untrained(model.as_ref(), config);
+            assert!(apart(&branch) < 1e-6, "the gate is at 0");
+            give(&weights, "temporal.output.weight");
+            forget_time(&weights);
+            assert!(apart(&branch) > 1e-3, "{config:?} alone");
+        }
 
-        let (branch, weights) = untrained(model.as_ref(), TemporalConfig { moments: 0, ..CONFIG });
+        let (branch, weights) = untrained(model.as_ref(), TemporalConfig { moments: 0, pairs: 0, ..CONFIG });
         give(&weights, "temporal.output.weight");
         give(&weights, "time.self_attn.out_proj.weight");
         assert!(apart(&branch) > 1e-4, "attention and the time embedding");
