@@ -142,7 +142,8 @@ fn read(path: &Path) -> io::Result<(MappedFile, Index)> {
     let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| bad())?;
     let start = rest.len().checked_sub(length).ok_or_else(bad)?;
     let index: Index = serde_json::from_slice(&rest[start..])?;
-    match index.bytes == start {
+    let mut places = index.matrices.values();
+    match index.bytes == start && places.all(|place| place.offset.is_multiple_of(64)) {
         true => Ok((file, index)),
         false => Err(bad()),
     }
