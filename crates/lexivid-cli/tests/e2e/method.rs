@@ -153,7 +153,7 @@ fn a_table_is_run_stopped_gone_on_with_and_shown() {
 
     // A model that looks along time answers for windows: its frames are judged by the window around them.
     let (video, model) = (format!("{}/videos/test/00000.mp4", world.stage), world.media.path("out/encoder/1/model"));
-    let args = ["classify", &video, "-l", "moving left", "-l", "dog", "--window", "1s", "--model", &model, "--json"];
+    let args = ["classify", &video, "-l", "moving left, dog", "--window", "1s", "--model", &model, "--json"];
     let classified = run(&mut in_home(&world.media, &args)).json();
     for label in classified[0]["labels"].as_array().unwrap() {
         let timeline: Vec<f64> = label["timeline"].as_array().unwrap().iter().map(number).collect();
