@@ -65,7 +65,7 @@ pub struct ModelArgs {
     #[arg(long, env = "LEXIVID_DEVICE", default_value = "cpu")]
     pub device: String,
 
-    /// f32, bf16 or int8, on the CPU; if not given, bf16 where the processor multiplies it, or else f32
+    /// f32, bf16 or int8, on the CPU; if not given, bf16 where the processor is faster at it, or else f32
     #[arg(long, env = "LEXIVID_PRECISION")]
     pub precision: Option<Precision>,
 }

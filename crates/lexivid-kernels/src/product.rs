@@ -1,7 +1,7 @@
 //! The innermost product: 32 rows by 32 columns over all of K, held in registers.
 
 use crate::simd::{LANES, Simd};
-use bytemuck::Pod;
+use bytemuck::{Pod, Zeroable};
 use half::bf16;
 
 /// Rows and columns of a block of the result; two by two tiles.
@@ -39,13 +39,17 @@ pub(crate) trait Element: Pod + Send + Sync {
 
 /// One step of a product on vectors.
 trait Step: Element {
+    /// GROUP elements of one row as they are read.
+    type Group<S: Simd>: Pod;
     type Left<S: Simd>: Copy;
     type Right<S: Simd>: Copy;
     type Sum<S: Simd>: Copy;
 
     fn zero<S: Simd>(s: S) -> Self::Sum<S>;
-    /// GROUP elements of one row, in all lanes.
-    fn left<S: Simd>(s: S, a: &[Self]) -> Self::Left<S>;
+    /// Rows of a tile, in groups: as they are, or converted into `to`.
+    fn groups<'a, S: Simd>(s: S, a: &'a [Self], to: &'a mut [Self::Group<S>]) -> &'a [Self::Group<S>];
+    /// One group in all lanes.
+    fn left<S: Simd>(s: S, a: &Self::Group<S>) -> Self::Left<S>;
     /// GROUP elements of each of sixteen columns.
     fn right<S: Simd>(s: S, b: &[Self::Weight]) -> Self::Right<S>;
     fn add<S: Simd>(s: S, sum: Self::Sum<S>, a: Self::Left<S>, b: Self::Right<S>) -> Self::Sum<S>;
@@ -69,6 +73,7 @@ impl Element for f32 {
 }
 
 impl Step for f32 {
+    type Group<S: Simd> = f32;
     type Left<S: Simd> = S::F;
     type Right<S: Simd> = S::F;
     type Sum<S: Simd> = S::F;
@@ -78,8 +83,12 @@ impl Step for f32 {
         s.splat(0.0)
     }
     #[inline(always)]
-    fn left<S: Simd>(s: S, a: &[f32]) -> S::F {
-        s.splat(a[0])
+    fn groups<'a, S: Simd>(_: S, a: &'a [f32], _: &'a mut [f32]) -> &'a [f32] {
+        a
+    }
+    #[inline(always)]
+    fn left<S: Simd>(s: S, a: &f32) -> S::F {
+        s.splat(*a)
     }
     #[inline(always)]
     fn right<S: Simd>(s: S, b: &[f32]) -> S::F {
@@ -111,6 +120,7 @@ impl Element for bf16 {
 }
 
 impl Step for bf16 {
+    type Group<S: Simd> = S::Pair;
     type Left<S: Simd> = S::Pairs;
     type Right<S: Simd> = S::Pairs;
     type Sum<S: Simd> = S::F;
@@ -120,8 +130,12 @@ impl Step for bf16 {
         s.splat(0.0)
     }
     #[inline(always)]
-    fn left<S: Simd>(s: S, a: &[bf16]) -> S::Pairs {
-        s.splat_pair(exactly(a))
+    fn groups<'a, S: Simd>(s: S, a: &'a [bf16], to: &'a mut [S::Pair]) -> &'a [S::Pair] {
+        s.pairs(a, to)
+    }
+    #[inline(always)]
+    fn left<S: Simd>(s: S, a: &S::Pair) -> S::Pairs {
+        s.splat_pair(a)
     }
     #[inline(always)]
     fn right<S: Simd>(s: S, b: &[bf16]) -> S::Pairs {
@@ -153,6 +167,7 @@ impl Element for u8 {
 }
 
 impl Step for u8 {
+    type Group<S: Simd> = [u8; 4];
     type Left<S: Simd> = S::Quads;
     type Right<S: Simd> = S::Quads;
     type Sum<S: Simd> = S::I;
@@ -162,8 +177,12 @@ impl Step for u8 {
         s.zero_sums()
     }
     #[inline(always)]
-    fn left<S: Simd>(s: S, a: &[u8]) -> S::Quads {
-        s.splat_quad(exactly(a))
+    fn groups<'a, S: Simd>(_: S, a: &'a [u8], _: &'a mut [[u8; 4]]) -> &'a [[u8; 4]] {
+        bytemuck::cast_slice(a)
+    }
+    #[inline(always)]
+    fn left<S: Simd>(s: S, a: &[u8; 4]) -> S::Quads {
+        s.splat_quad(a)
     }
     #[inline(always)]
     fn right<S: Simd>(s: S, b: &[i8]) -> S::Quads {
@@ -213,8 +232,10 @@ fn register_block<S: Simd, T: Step, const ROWS: usize, const PANELS: usize>(
 ) {
     let panel_row = LANES * T::GROUP; // elements
     let mut sums = [[T::zero(s); PANELS]; ROWS];
+    let mut converted = [[T::Group::<S>::zeroed(); TILE]; ROWS];
     for (step, tile) in tiles.chunks_exact(TILE * T::ROW).enumerate() {
         let a = &tile[row % TILE * T::ROW..][..ROWS * T::ROW];
+        let a = &T::groups(s, a, converted.as_flattened_mut())[..ROWS * TILE];
         let mut panels = b;
         for panel in &mut panels {
             *panel = &panel[step * TILE * panel_row..][..TILE * panel_row];
@@ -225,7 +246,7 @@ fn register_block<S: Simd, T: Step, const ROWS: usize, const PANELS: usize>(
                 right[p] = T::right(s, &panels[p][k * panel_row..][..panel_row]);
             }
             for r in 0..ROWS {
-                let left = T::left(s, &a[r * T::ROW + k * T::GROUP..][..T::GROUP]);
+                let left = T::left(s, &a[r * TILE + k]);
                 for p in 0..PANELS {
                     sums[r][p] = T::add(s, sums[r][p], left, right[p]);
                 }

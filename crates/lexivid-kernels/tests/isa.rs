@@ -41,9 +41,20 @@ fn the_best_is_chosen_unless_the_variable_says_otherwise() {
 fn amx_is_emulated_where_its_vectors_are() {
     let best = Isa::best().to_string();
     let answer = ask(Some("amx"));
-    if ["amx", "avx512bf16"].contains(&best.as_str()) {
+    if Isa::all().iter().any(|isa| isa.to_string() == "avx512bf16") {
         assert!(answer.contains(&format!("chosen: amx, best: {best}")), "{answer}");
     } else {
         assert!(answer.contains("error: instruction set \"amx\""), "{answer}");
+    }
+}
+
+/// Which are slow at it: by what the system says of the processor.
+#[test]
+fn vectors_multiply_bf16_where_they_are_fast_at_it() {
+    let names: Vec<String> = Isa::all().iter().map(Isa::to_string).collect();
+    let place = |name| names.iter().position(|of| of == name);
+    if let (Some(bytes), Some(pairs)) = (place("avx512vnni"), place("avx512bf16")) {
+        let is_intel = std::fs::read_to_string("/proc/cpuinfo").unwrap().contains("GenuineIntel");
+        assert_eq!(pairs < bytes, is_intel, "{names:?}");
     }
 }

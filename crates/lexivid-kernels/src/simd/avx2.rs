@@ -23,6 +23,7 @@ type Two<T> = [T; 2];
 impl Simd for Avx2 {
     type F = Two<__m256>;
     type I = Two<__m256i>;
+    type Pair = [f32; 2];
     type Pairs = (Two<__m256>, Two<__m256>);
     type Quads = (Two<__m256i>, Two<__m256i>);
 
@@ -116,11 +117,24 @@ impl Simd for Avx2 {
     }
     #[inline(always)]
     fn load_pairs(self, x: &[bf16; 2 * LANES]) -> Self::Pairs {
-        unsafe { widen_pairs([_mm256_loadu_si256(x.as_ptr().cast()), _mm256_loadu_si256(x.as_ptr().add(16).cast())]) }
+        unsafe {
+            let upper = _mm256_set1_epi32(0xffff_0000_u32 as i32);
+            let pairs = [_mm256_loadu_si256(x.as_ptr().cast()), _mm256_loadu_si256(x.as_ptr().add(16).cast())];
+            let first = [_mm256_slli_epi32::<16>(pairs[0]), _mm256_slli_epi32::<16>(pairs[1])];
+            let second = [_mm256_and_si256(pairs[0], upper), _mm256_and_si256(pairs[1], upper)];
+            (
+                [_mm256_castsi256_ps(first[0]), _mm256_castsi256_ps(first[1])],
+                [_mm256_castsi256_ps(second[0]), _mm256_castsi256_ps(second[1])],
+            )
+        }
     }
     #[inline(always)]
-    fn splat_pair(self, x: &[bf16; 2]) -> Self::Pairs {
-        unsafe { widen_pairs([_mm256_set1_epi32(bytemuck::cast(*x)); 2]) }
+    fn pairs<'a>(self, x: &'a [bf16], wide: &'a mut [[f32; 2]]) -> &'a [[f32; 2]] {
+        super::widened(self, x, wide)
+    }
+    #[inline(always)]
+    fn splat_pair(self, x: &[f32; 2]) -> Self::Pairs {
+        (self.splat(x[0]), self.splat(x[1]))
     }
     #[inline(always)]
     fn dot_pairs(self, sum: Self::F, a: Self::Pairs, b: Self::Pairs) -> Self::F {
@@ -190,24 +204,5 @@ unsafe fn upper_half(x: __m256) -> __m256i {
         let nan = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_UNORD_Q>(x, x));
         let quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x0040_0000));
         _mm256_srli_epi32::<16>(_mm256_blendv_epi8(rounded, quiet, nan))
-    }
-}
-
-/// Pairs of bf16 -> their first and second members as f32.
-#[inline(always)]
-unsafe fn widen_pairs(pairs: Two<__m256i>) -> (Two<__m256>, Two<__m256>) {
-    // SAFETY: the caller's.
-    unsafe {
-        let upper = _mm256_set1_epi32(0xffff_0000_u32 as i32);
-        (
-            [
-                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(pairs[0])),
-                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(pairs[1])),
-            ],
-            [
-                _mm256_castsi256_ps(_mm256_and_si256(pairs[0], upper)),
-                _mm256_castsi256_ps(_mm256_and_si256(pairs[1], upper)),
-            ],
-        )
     }
 }

@@ -22,6 +22,7 @@ impl Avx512 {
 impl Simd for Avx512 {
     type F = __m512;
     type I = __m512i;
+    type Pair = [f32; 2];
     type Pairs = (__m512, __m512);
     type Quads = (__m512i, __m512i);
 
@@ -109,11 +110,20 @@ impl Simd for Avx512 {
     }
     #[inline(always)]
     fn load_pairs(self, x: &[bf16; 2 * LANES]) -> Self::Pairs {
-        unsafe { widen_pairs(_mm512_loadu_si512(x.as_ptr().cast())) }
+        unsafe {
+            let pairs = _mm512_loadu_si512(x.as_ptr().cast());
+            let first = _mm512_slli_epi32::<16>(pairs);
+            let second = _mm512_and_si512(pairs, _mm512_set1_epi32(0xffff_0000_u32 as i32));
+            (_mm512_castsi512_ps(first), _mm512_castsi512_ps(second))
+        }
     }
     #[inline(always)]
-    fn splat_pair(self, x: &[bf16; 2]) -> Self::Pairs {
-        unsafe { widen_pairs(_mm512_set1_epi32(bytemuck::cast(*x))) }
+    fn pairs<'a>(self, x: &'a [bf16], wide: &'a mut [[f32; 2]]) -> &'a [[f32; 2]] {
+        super::widened(self, x, wide)
+    }
+    #[inline(always)]
+    fn splat_pair(self, x: &[f32; 2]) -> Self::Pairs {
+        (self.splat(x[0]), self.splat(x[1]))
     }
     #[inline(always)]
     fn dot_pairs(self, sum: Self::F, a: Self::Pairs, b: Self::Pairs) -> Self::F {
@@ -147,16 +157,5 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn to_f32(self, x: Self::I) -> Self::F {
         unsafe { _mm512_cvtepi32_ps(x) }
-    }
-}
-
-/// Pairs of bf16 -> their first and second members as f32.
-#[inline(always)]
-unsafe fn widen_pairs(pairs: __m512i) -> (__m512, __m512) {
-    // SAFETY: the caller's.
-    unsafe {
-        let first = _mm512_slli_epi32::<16>(pairs);
-        let second = _mm512_and_si512(pairs, _mm512_set1_epi32(0xffff_0000_u32 as i32));
-        (_mm512_castsi512_ps(first), _mm512_castsi512_ps(second))
     }
 }

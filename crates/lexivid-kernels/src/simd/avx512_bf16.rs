@@ -1,19 +1,18 @@
-use super::{Avx512, LANES, Simd};
+use super::{Avx512Vnni, LANES, Simd};
 use half::bf16;
 use std::arch::x86_64::*;
 
-/// AVX-512 with products of bf16 pairs (AVX512_BF16) and of bytes (AVX512_VNNI): Cooper Lake, Sapphire Rapids, Zen 4 and
-/// later. Products of bf16 flush denormal numbers to zero.
+/// AVX-512 with products of bytes and of bf16 pairs (AVX512_BF16): Cooper Lake, Sapphire Rapids, Zen 4 and later. Products of bf16 flush denormal numbers to zero.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx512Bf16(Avx512);
+pub(crate) struct Avx512Bf16(Avx512Vnni);
 
 impl Avx512Bf16 {
     /// # Safety
-    /// The processor has what [`Avx512`] asks for, AVX512_BF16 and AVX512_VNNI.
+    /// The processor has what [`Avx512Vnni`] asks for, and AVX512_BF16.
     #[inline(always)]
     pub unsafe fn new() -> Self {
         // SAFETY: the caller's.
-        Self(unsafe { Avx512::new() })
+        Self(unsafe { Avx512Vnni::new() })
     }
 }
 
@@ -23,10 +22,11 @@ impl Avx512Bf16 {
 impl Simd for Avx512Bf16 {
     type F = __m512;
     type I = __m512i;
+    type Pair = [bf16; 2];
     type Pairs = __m512bh;
-    type Quads = __m512i;
+    type Quads = <Avx512Vnni as Simd>::Quads;
 
-    const ROWS: usize = Avx512::ROWS;
+    const ROWS: usize = Avx512Vnni::ROWS;
 
     #[inline(always)]
     fn splat(self, x: f32) -> Self::F {
@@ -97,6 +97,10 @@ impl Simd for Avx512Bf16 {
         unsafe { pairs(_mm512_loadu_si512(x.as_ptr().cast())) }
     }
     #[inline(always)]
+    fn pairs<'a>(self, x: &'a [bf16], _: &'a mut [[bf16; 2]]) -> &'a [[bf16; 2]] {
+        bytemuck::cast_slice(x)
+    }
+    #[inline(always)]
     fn splat_pair(self, x: &[bf16; 2]) -> Self::Pairs {
         unsafe { pairs(_mm512_set1_epi32(bytemuck::cast(*x))) }
     }
@@ -110,15 +114,15 @@ impl Simd for Avx512Bf16 {
     }
     #[inline(always)]
     fn load_quads(self, x: &[i8; 4 * LANES]) -> Self::Quads {
-        unsafe { _mm512_loadu_si512(x.as_ptr().cast()) }
+        self.0.load_quads(x)
     }
     #[inline(always)]
     fn splat_quad(self, x: &[u8; 4]) -> Self::Quads {
-        unsafe { _mm512_set1_epi32(bytemuck::cast(*x)) }
+        self.0.splat_quad(x)
     }
     #[inline(always)]
     fn dot_quads(self, sum: Self::I, a: Self::Quads, b: Self::Quads) -> Self::I {
-        unsafe { _mm512_dpbusd_epi32(sum, a, b) }
+        self.0.dot_quads(sum, a, b)
     }
     #[inline(always)]
     fn to_f32(self, x: Self::I) -> Self::F {

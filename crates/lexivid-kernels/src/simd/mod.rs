@@ -8,6 +8,8 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx512_bf16;
+#[cfg(target_arch = "x86_64")]
+mod avx512_vnni;
 pub(crate) mod math;
 #[cfg(target_arch = "aarch64")]
 mod neon;
@@ -19,10 +21,13 @@ pub(crate) use avx2::Avx2;
 pub(crate) use avx512::Avx512;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx512_bf16::Avx512Bf16;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx512_vnni::Avx512Vnni;
 #[cfg(target_arch = "aarch64")]
 pub(crate) use neon::Neon;
 pub(crate) use portable::Portable;
 
+use bytemuck::Pod;
 use half::bf16;
 
 /// Lanes of a vector.
@@ -42,6 +47,8 @@ pub(crate) trait Simd: Copy + Send + Sync {
     type F: Copy;
     /// Sixteen sums of i32.
     type I: Copy;
+    /// A pair of bf16 as it is read on the left of a product: as it is, or widened to f32 where no instruction multiplies it.
+    type Pair: Pod;
     /// Sixteen pairs of bf16.
     type Pairs: Copy;
     /// Sixteen groups of four bytes.
@@ -76,8 +83,10 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn store_bf16(self, x: Self::F, to: &mut [bf16; LANES]);
 
     fn load_pairs(self, x: &[bf16; 2 * LANES]) -> Self::Pairs;
+    /// Pairs of a whole number of vectors: as they are, or widened into `wide`.
+    fn pairs<'a>(self, x: &'a [bf16], wide: &'a mut [Self::Pair]) -> &'a [Self::Pair];
     /// One pair in all lanes.
-    fn splat_pair(self, x: &[bf16; 2]) -> Self::Pairs;
+    fn splat_pair(self, x: &Self::Pair) -> Self::Pairs;
     /// `sum + a.0 * b.0 + a.1 * b.1` in every lane.
     fn dot_pairs(self, sum: Self::F, a: Self::Pairs, b: Self::Pairs) -> Self::F;
 
@@ -105,4 +114,14 @@ pub(crate) trait Simd: Copy + Send + Sync {
         self.store(x, &mut lanes);
         to.copy_from_slice(&lanes[..to.len()]);
     }
+}
+
+/// [`Simd::pairs`] where they are widened.
+#[inline(always)]
+fn widened<'a, S: Simd>(s: S, x: &[bf16], wide: &'a mut [[f32; 2]]) -> &'a [[f32; 2]] {
+    let to = wide.as_flattened_mut().as_chunks_mut::<LANES>().0;
+    for (x, to) in x.as_chunks::<LANES>().0.iter().zip(to) {
+        s.store(s.load_bf16(x), to);
+    }
+    wide
 }

@@ -48,6 +48,7 @@ macro_rules! each {
 impl Simd for Neon {
     type F = Four<float32x4_t>;
     type I = Four<int32x4_t>;
+    type Pair = [f32; 2];
     type Pairs = (Four<float32x4_t>, Four<float32x4_t>);
     type Quads = (Four<int16x8_t>, Four<int16x8_t>);
 
@@ -135,11 +136,21 @@ impl Simd for Neon {
     }
     #[inline(always)]
     fn load_pairs(self, x: &[bf16; 2 * LANES]) -> Self::Pairs {
-        unsafe { widen_pairs(each!(i => vreinterpretq_u32_u16(vld1q_u16(x.as_ptr().cast::<u16>().add(8 * i))))) }
+        unsafe {
+            let pairs = each!(i => vreinterpretq_u32_u16(vld1q_u16(x.as_ptr().cast::<u16>().add(8 * i))));
+            (
+                each!(i => vreinterpretq_f32_u32(vshlq_n_u32::<16>(pairs[i]))),
+                each!(i => vreinterpretq_f32_u32(vandq_u32(pairs[i], vdupq_n_u32(0xffff_0000)))),
+            )
+        }
     }
     #[inline(always)]
-    fn splat_pair(self, x: &[bf16; 2]) -> Self::Pairs {
-        unsafe { widen_pairs([vdupq_n_u32(bytemuck::cast(*x)); 4]) }
+    fn pairs<'a>(self, x: &'a [bf16], wide: &'a mut [[f32; 2]]) -> &'a [[f32; 2]] {
+        super::widened(self, x, wide)
+    }
+    #[inline(always)]
+    fn splat_pair(self, x: &[f32; 2]) -> Self::Pairs {
+        (self.splat(x[0]), self.splat(x[1]))
     }
     #[inline(always)]
     fn dot_pairs(self, sum: Self::F, a: Self::Pairs, b: Self::Pairs) -> Self::F {
@@ -194,17 +205,5 @@ unsafe fn upper_half(x: float32x4_t) -> uint16x4_t {
         // Rounding could carry a NaN over to infinity: it keeps its upper half, made quiet.
         let quiet = vorrq_u32(bits, vdupq_n_u32(0x0040_0000));
         vshrn_n_u32::<16>(vbslq_u32(vceqq_f32(x, x), rounded, quiet))
-    }
-}
-
-/// Pairs of bf16 -> their first and second members as f32.
-#[inline(always)]
-unsafe fn widen_pairs(pairs: Four<uint32x4_t>) -> (Four<float32x4_t>, Four<float32x4_t>) {
-    // SAFETY: the caller's.
-    unsafe {
-        (
-            each!(i => vreinterpretq_f32_u32(vshlq_n_u32::<16>(pairs[i]))),
-            each!(i => vreinterpretq_f32_u32(vandq_u32(pairs[i], vdupq_n_u32(0xffff_0000)))),
-        )
     }
 }

@@ -13,6 +13,7 @@ fn each(lane: impl Fn(usize) -> f32) -> [f32; LANES] {
 impl Simd for Portable {
     type F = [f32; LANES];
     type I = [i32; LANES];
+    type Pair = [f32; 2];
     type Pairs = [[f32; LANES]; 2];
     type Quads = [[i32; LANES]; 4];
 
@@ -91,8 +92,12 @@ impl Simd for Portable {
         [each(|i| x[2 * i].to_f32()), each(|i| x[2 * i + 1].to_f32())]
     }
     #[inline(always)]
-    fn splat_pair(self, x: &[bf16; 2]) -> Self::Pairs {
-        [[x[0].to_f32(); LANES], [x[1].to_f32(); LANES]]
+    fn pairs<'a>(self, x: &'a [bf16], wide: &'a mut [[f32; 2]]) -> &'a [[f32; 2]] {
+        super::widened(self, x, wide)
+    }
+    #[inline(always)]
+    fn splat_pair(self, x: &[f32; 2]) -> Self::Pairs {
+        x.map(|x| [x; LANES])
     }
     #[inline(always)]
     fn dot_pairs(self, sum: Self::F, a: Self::Pairs, b: Self::Pairs) -> Self::F {

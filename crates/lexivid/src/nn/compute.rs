@@ -15,7 +15,7 @@ pub struct Compute {
 }
 
 impl Compute {
-    /// In the given precision, or in the one that is best on this processor: bf16 where it multiplies bf16, or else f32.
+    /// In the given precision, or in the one that is best on this processor: bf16 where its products are faster than f32's, or else f32.
     ///
     /// # Errors
     /// `LEXIVID_ISA` names instructions that this processor does not have.
