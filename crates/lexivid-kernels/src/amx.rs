@@ -1,7 +1,7 @@
 //! Products on the matrix tiles of Intel's AMX (Sapphire Rapids and later), through inline assembly: the intrinsics are not
 //! stable. Instructions: Intel's Software Developer's Manual, volume 2; programming: volume 1, chapter 18.
 
-use crate::product::{Block, Panels, TILE};
+use crate::block::{Block, Panels, TILE};
 use half::bf16;
 use std::{arch::asm, sync::OnceLock};
 

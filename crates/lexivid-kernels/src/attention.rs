@@ -2,9 +2,10 @@
 
 use crate::{
     Isa, Operand,
+    block::{BLOCK, Block, TILE},
     matrix::panel_len,
     operand::{Tiles, Writer, blocks},
-    product::{BLOCK, Block, Element, TILE},
+    product::Element,
     scratch::{Cut, SCRATCH},
     simd::{Kernel, LANES, Simd, math},
 };

@@ -2,8 +2,8 @@
 
 use crate::{
     Isa, Operand,
+    block::{BLOCK, Block},
     operand::Writer,
-    product::{BLOCK, Block},
     shared::Shared,
     simd::{LANES, Simd, math},
 };

@@ -26,6 +26,7 @@ mod amx;
 #[cfg(all(feature = "amx-emulator", target_arch = "x86_64", target_os = "linux"))]
 pub mod amx_emulator;
 mod attention;
+mod block;
 mod convolution;
 mod epilogue;
 mod gradient;

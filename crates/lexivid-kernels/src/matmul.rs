@@ -1,9 +1,10 @@
 use crate::{
     Epilogue, Isa, Matrix, Operand, Out,
+    block::{BLOCK, Block, TILE},
     epilogue::{Quantised, Sink, finish},
     matrix::{Weights, panel_len},
     operand::{Tiles, blocks},
-    product::{BLOCK, Block, Element, TILE},
+    product::Element,
     simd::{Kernel, Simd},
 };
 use rayon::prelude::*;

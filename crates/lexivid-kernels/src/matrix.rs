@@ -3,8 +3,9 @@
 use crate::{
     Precision,
     aligned::{Aligned, LINE},
+    block::{BLOCK, TILE},
     mapped::{MappedFile, Panels},
-    product::{BLOCK, Element, TILE},
+    product::Element,
 };
 use half::bf16;
 use rayon::prelude::*;

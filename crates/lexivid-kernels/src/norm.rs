@@ -1,7 +1,7 @@
 use crate::{
     Isa, Operand,
+    block::TILE,
     operand::Writer,
-    product::TILE,
     simd::{Kernel, LANES, Simd},
 };
 use rayon::prelude::*;

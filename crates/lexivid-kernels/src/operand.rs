@@ -3,7 +3,8 @@
 use crate::{
     Isa, Precision,
     aligned::Aligned,
-    product::{BLOCK, Element, TILE},
+    block::{BLOCK, TILE},
+    product::Element,
     shared::Shared,
     simd::{Kernel, LANES, Simd},
 };

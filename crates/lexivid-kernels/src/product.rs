@@ -1,25 +1,11 @@
 //! The innermost product: 32 rows by 32 columns over all of K, held in registers.
 
-use crate::simd::{LANES, Simd};
+use crate::{
+    block::{Block, Panels, TILE},
+    simd::{LANES, Simd},
+};
 use bytemuck::{Pod, Zeroable};
 use half::bf16;
-
-/// Rows and columns of a block of the result; two by two tiles.
-pub(crate) const BLOCK: usize = 32;
-/// Rows of a tile of the left operand, columns of a panel of the right one.
-pub(crate) const TILE: usize = 16;
-
-/// A block of the result.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-pub(crate) struct Block(pub [[f32; BLOCK]; BLOCK]);
-
-impl Block {
-    pub const ZERO: Self = Self([[0.0; BLOCK]; BLOCK]);
-}
-
-/// The panels of two times sixteen columns, each `[K / GROUP][16][GROUP]`, K padded with zeros to whole tile rows.
-pub(crate) type Panels<'a, W> = [&'a [W]; 2];
 
 /// What a product can multiply.
 ///

@@ -1,6 +1,6 @@
 use crate::{
     Isa,
-    product::TILE,
+    block::TILE,
     simd::{Kernel, LANES, Simd, math},
 };
 use rayon::prelude::*;

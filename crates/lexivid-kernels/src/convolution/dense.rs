@@ -5,10 +5,10 @@ use super::{
 };
 use crate::{
     Epilogue, Isa, Matrix, Out, Values,
+    block::{BLOCK, TILE},
     matmul::{Plan, Task, share_out},
     matrix::Weights,
     operand::blocks,
-    product::{BLOCK, TILE},
     scratch::{Cut, SCRATCH},
 };
 

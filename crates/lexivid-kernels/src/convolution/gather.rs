@@ -3,8 +3,8 @@ use super::{
     window::Axis,
 };
 use crate::{
+    block::TILE,
     operand::blocks,
-    product::TILE,
     simd::{Kernel, LANES, Simd},
 };
 use std::ops::Range;

@@ -2,9 +2,10 @@ use crate::{
     Isa,
     aligned::Aligned,
     attention::{Attention, Heads, Mask, Values},
+    block::{BLOCK, Block, TILE},
     matrix::panel_len,
     operand::blocks,
-    product::{BLOCK, Block, Element, TILE},
+    product::Element,
     shared::Shared,
     simd::{Kernel, LANES, Simd, math},
 };

@@ -1,7 +1,7 @@
 use crate::{
     Activation, Isa, Operand,
+    block::TILE,
     operand::Writer,
-    product::TILE,
     simd::{Kernel, LANES, Simd, math},
 };
 use rayon::prelude::*;

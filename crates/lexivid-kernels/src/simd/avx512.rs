@@ -159,3 +159,45 @@ impl Simd for Avx512 {
         unsafe { _mm512_cvtepi32_ps(x) }
     }
 }
+
+/// Methods of [`Simd`] as the type within has them.
+macro_rules! forward {
+    ($($method:ident($($x:ident: $of:ty),*) $(-> $result:ty)?;)*) => {
+        $(#[inline(always)]
+        fn $method(self, $($x: $of),*) $(-> $result)? {
+            self.0.$method($($x),*)
+        })*
+    };
+}
+
+/// What is the same with every AVX-512: all but products of bf16 and of bytes, and rounding to bf16.
+macro_rules! as_avx512 {
+    () => {
+        type F = <Avx512 as Simd>::F;
+        type I = <Avx512 as Simd>::I;
+
+        const ROWS: usize = Avx512::ROWS;
+
+        forward! {
+            splat(x: f32) -> Self::F;
+            load(x: &[f32; LANES]) -> Self::F;
+            store(x: Self::F, to: &mut [f32; LANES]);
+            add(a: Self::F, b: Self::F) -> Self::F;
+            sub(a: Self::F, b: Self::F) -> Self::F;
+            mul(a: Self::F, b: Self::F) -> Self::F;
+            div(a: Self::F, b: Self::F) -> Self::F;
+            mul_add(a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+            max(a: Self::F, b: Self::F) -> Self::F;
+            min(a: Self::F, b: Self::F) -> Self::F;
+            round(x: Self::F) -> Self::F;
+            scale2(x: Self::F, n: Self::F) -> Self::F;
+            sum(x: Self::F) -> f32;
+            maximum(x: Self::F) -> f32;
+            load_bf16(x: &[bf16; LANES]) -> Self::F;
+            zero_sums() -> Self::I;
+            to_f32(x: Self::I) -> Self::F;
+        }
+    };
+}
+
+pub(super) use {as_avx512, forward};

@@ -1,4 +1,7 @@
-use super::{Avx512Vnni, LANES, Simd};
+use super::{
+    Avx512, Avx512Vnni, LANES, Simd,
+    avx512::{as_avx512, forward},
+};
 use half::bf16;
 use std::arch::x86_64::*;
 
@@ -20,73 +23,16 @@ impl Avx512Bf16 {
 // and stores go through references to arrays of the right length and need no alignment.
 #[allow(clippy::undocumented_unsafe_blocks)]
 impl Simd for Avx512Bf16 {
-    type F = __m512;
-    type I = __m512i;
+    as_avx512!();
+
     type Pair = [bf16; 2];
     type Pairs = __m512bh;
     type Quads = <Avx512Vnni as Simd>::Quads;
 
-    const ROWS: usize = Avx512Vnni::ROWS;
-
-    #[inline(always)]
-    fn splat(self, x: f32) -> Self::F {
-        self.0.splat(x)
-    }
-    #[inline(always)]
-    fn load(self, x: &[f32; LANES]) -> Self::F {
-        self.0.load(x)
-    }
-    #[inline(always)]
-    fn store(self, x: Self::F, to: &mut [f32; LANES]) {
-        self.0.store(x, to)
-    }
-    #[inline(always)]
-    fn add(self, a: Self::F, b: Self::F) -> Self::F {
-        self.0.add(a, b)
-    }
-    #[inline(always)]
-    fn sub(self, a: Self::F, b: Self::F) -> Self::F {
-        self.0.sub(a, b)
-    }
-    #[inline(always)]
-    fn mul(self, a: Self::F, b: Self::F) -> Self::F {
-        self.0.mul(a, b)
-    }
-    #[inline(always)]
-    fn div(self, a: Self::F, b: Self::F) -> Self::F {
-        self.0.div(a, b)
-    }
-    #[inline(always)]
-    fn mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
-        self.0.mul_add(a, b, c)
-    }
-    #[inline(always)]
-    fn max(self, a: Self::F, b: Self::F) -> Self::F {
-        self.0.max(a, b)
-    }
-    #[inline(always)]
-    fn min(self, a: Self::F, b: Self::F) -> Self::F {
-        self.0.min(a, b)
-    }
-    #[inline(always)]
-    fn round(self, x: Self::F) -> Self::F {
-        self.0.round(x)
-    }
-    #[inline(always)]
-    fn scale2(self, x: Self::F, n: Self::F) -> Self::F {
-        self.0.scale2(x, n)
-    }
-    #[inline(always)]
-    fn sum(self, x: Self::F) -> f32 {
-        self.0.sum(x)
-    }
-    #[inline(always)]
-    fn maximum(self, x: Self::F) -> f32 {
-        self.0.maximum(x)
-    }
-    #[inline(always)]
-    fn load_bf16(self, x: &[bf16; LANES]) -> Self::F {
-        self.0.load_bf16(x)
+    forward! {
+        load_quads(x: &[i8; 4 * LANES]) -> Self::Quads;
+        splat_quad(x: &[u8; 4]) -> Self::Quads;
+        dot_quads(sum: Self::I, a: Self::Quads, b: Self::Quads) -> Self::I;
     }
     #[inline(always)]
     fn store_bf16(self, x: Self::F, to: &mut [bf16; LANES]) {
@@ -107,26 +53,6 @@ impl Simd for Avx512Bf16 {
     #[inline(always)]
     fn dot_pairs(self, sum: Self::F, a: Self::Pairs, b: Self::Pairs) -> Self::F {
         unsafe { _mm512_dpbf16_ps(sum, a, b) }
-    }
-    #[inline(always)]
-    fn zero_sums(self) -> Self::I {
-        self.0.zero_sums()
-    }
-    #[inline(always)]
-    fn load_quads(self, x: &[i8; 4 * LANES]) -> Self::Quads {
-        self.0.load_quads(x)
-    }
-    #[inline(always)]
-    fn splat_quad(self, x: &[u8; 4]) -> Self::Quads {
-        self.0.splat_quad(x)
-    }
-    #[inline(always)]
-    fn dot_quads(self, sum: Self::I, a: Self::Quads, b: Self::Quads) -> Self::I {
-        self.0.dot_quads(sum, a, b)
-    }
-    #[inline(always)]
-    fn to_f32(self, x: Self::I) -> Self::F {
-        self.0.to_f32(x)
     }
 }
 

@@ -1,4 +1,7 @@
-use super::{Avx512, LANES, Simd};
+use super::{
+    Avx512, LANES, Simd,
+    avx512::{as_avx512, forward},
+};
 use half::bf16;
 use std::arch::x86_64::*;
 
@@ -20,97 +23,21 @@ impl Avx512Vnni {
 // and stores go through references to arrays of the right length and need no alignment.
 #[allow(clippy::undocumented_unsafe_blocks)]
 impl Simd for Avx512Vnni {
-    type F = __m512;
-    type I = __m512i;
-    type Pair = [f32; 2];
-    type Pairs = (__m512, __m512);
+    as_avx512!();
+
+    type Pair = <Avx512 as Simd>::Pair;
+    type Pairs = <Avx512 as Simd>::Pairs;
     type Quads = __m512i;
 
-    const ROWS: usize = Avx512::ROWS;
-
-    #[inline(always)]
-    fn splat(self, x: f32) -> Self::F {
-        self.0.splat(x)
+    forward! {
+        store_bf16(x: Self::F, to: &mut [bf16; LANES]);
+        load_pairs(x: &[bf16; 2 * LANES]) -> Self::Pairs;
+        splat_pair(x: &Self::Pair) -> Self::Pairs;
+        dot_pairs(sum: Self::F, a: Self::Pairs, b: Self::Pairs) -> Self::F;
     }
     #[inline(always)]
-    fn load(self, x: &[f32; LANES]) -> Self::F {
-        self.0.load(x)
-    }
-    #[inline(always)]
-    fn store(self, x: Self::F, to: &mut [f32; LANES]) {
-        self.0.store(x, to)
-    }
-    #[inline(always)]
-    fn add(self, a: Self::F, b: Self::F) -> Self::F {
-        self.0.add(a, b)
-    }
-    #[inline(always)]
-    fn sub(self, a: Self::F, b: Self::F) -> Self::F {
-        self.0.sub(a, b)
-    }
-    #[inline(always)]
-    fn mul(self, a: Self::F, b: Self::F) -> Self::F {
-        self.0.mul(a, b)
-    }
-    #[inline(always)]
-    fn div(self, a: Self::F, b: Self::F) -> Self::F {
-        self.0.div(a, b)
-    }
-    #[inline(always)]
-    fn mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
-        self.0.mul_add(a, b, c)
-    }
-    #[inline(always)]
-    fn max(self, a: Self::F, b: Self::F) -> Self::F {
-        self.0.max(a, b)
-    }
-    #[inline(always)]
-    fn min(self, a: Self::F, b: Self::F) -> Self::F {
-        self.0.min(a, b)
-    }
-    #[inline(always)]
-    fn round(self, x: Self::F) -> Self::F {
-        self.0.round(x)
-    }
-    #[inline(always)]
-    fn scale2(self, x: Self::F, n: Self::F) -> Self::F {
-        self.0.scale2(x, n)
-    }
-    #[inline(always)]
-    fn sum(self, x: Self::F) -> f32 {
-        self.0.sum(x)
-    }
-    #[inline(always)]
-    fn maximum(self, x: Self::F) -> f32 {
-        self.0.maximum(x)
-    }
-    #[inline(always)]
-    fn load_bf16(self, x: &[bf16; LANES]) -> Self::F {
-        self.0.load_bf16(x)
-    }
-    #[inline(always)]
-    fn store_bf16(self, x: Self::F, to: &mut [bf16; LANES]) {
-        self.0.store_bf16(x, to)
-    }
-    #[inline(always)]
-    fn load_pairs(self, x: &[bf16; 2 * LANES]) -> Self::Pairs {
-        self.0.load_pairs(x)
-    }
-    #[inline(always)]
-    fn pairs<'a>(self, x: &'a [bf16], wide: &'a mut [[f32; 2]]) -> &'a [[f32; 2]] {
+    fn pairs<'a>(self, x: &'a [bf16], wide: &'a mut [Self::Pair]) -> &'a [Self::Pair] {
         self.0.pairs(x, wide)
-    }
-    #[inline(always)]
-    fn splat_pair(self, x: &[f32; 2]) -> Self::Pairs {
-        self.0.splat_pair(x)
-    }
-    #[inline(always)]
-    fn dot_pairs(self, sum: Self::F, a: Self::Pairs, b: Self::Pairs) -> Self::F {
-        self.0.dot_pairs(sum, a, b)
-    }
-    #[inline(always)]
-    fn zero_sums(self) -> Self::I {
-        self.0.zero_sums()
     }
     #[inline(always)]
     fn load_quads(self, x: &[i8; 4 * LANES]) -> Self::Quads {
@@ -123,9 +50,5 @@ impl Simd for Avx512Vnni {
     #[inline(always)]
     fn dot_quads(self, sum: Self::I, a: Self::Quads, b: Self::Quads) -> Self::I {
         unsafe { _mm512_dpbusd_epi32(sum, a, b) }
-    }
-    #[inline(always)]
-    fn to_f32(self, x: Self::I) -> Self::F {
-        self.0.to_f32(x)
     }
 }
