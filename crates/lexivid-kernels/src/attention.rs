@@ -64,8 +64,8 @@ pub enum Values<'a> {
     Bf16(&'a [bf16]),
 }
 
-/// The mixed values, `[B * S, heads * d]`, into the left operand of a product. Products are f32 if that is an f32 operand, or else bf16; the
-/// softmax is f32.
+/// The mixed values, `[B * S, heads * d]`, into the left operand of a product. Products are bf16 unless that is an f32 operand or those are no
+/// faster ([`Isa::multiplies_bf16`]); the softmax is f32.
 ///
 /// Error against exact arithmetic on the same (rounded) inputs, before the rounding of the result: below max |v| (2 E + (2 N + 40) 2^-24), and
 /// 2^-8 max |v| more with products of bf16; E = (d + 8) 2^-24 max (scale sum |q k| + |mask|) is the error of the scores. A row
@@ -84,7 +84,7 @@ pub fn attention(isa: Isa, sizes: &Attention, q: Heads, k: Heads, v: Heads, out:
     if let Mask::Add(mask) = mask {
         assert_eq!(mask.len(), queries * keys, "values of the mask, [{queries}, {keys}]");
     }
-    let in_f32 = matches!(out.tiles, Tiles::F32(_));
+    let in_f32 = matches!(out.tiles, Tiles::F32(_)) || !isa.multiplies_bf16();
     let writer = out.begin(batch * queries, heads * head_width);
     (0..batch * heads).into_par_iter().for_each(|i| {
         let (item, head) = (i / heads, i % heads);
@@ -122,10 +122,13 @@ impl Multiplied for f32 {
         match from {
             Values::F32(values) => &values[at..at + to.len()],
             Values::Bf16(values) => {
-                for (to, from) in to.iter_mut().zip(&values[at..]) {
-                    *to = from.to_f32();
+                let from = &values[at..at + to.len()];
+                for (to, from) in to.chunks_mut(LANES).zip(from.chunks(LANES)) {
+                    match (to.as_mut_array(), from.as_array()) {
+                        (Some(to), Some(from)) => s.store(s.load_bf16(from), to),
+                        _ => to.iter_mut().zip(from).for_each(|(to, from)| *to = from.to_f32()),
+                    }
                 }
-                let _ = s;
                 to
             }
         }
@@ -377,8 +380,12 @@ fn pack_keys<S: Simd, T: Multiplied>(s: S, from: Rows, keys: usize, d: usize, pa
     let panel = panel_len::<T>(d);
     for key in 0..keys {
         let to = &mut panels[key / TILE * panel..][..panel];
-        for (group, values) in from.row(s, key, row).chunks(T::GROUP).enumerate() {
-            to[(group * TILE + key % TILE) * T::GROUP..][..values.len()].copy_from_slice(values);
+        let groups = to.chunks_exact_mut(TILE * T::GROUP);
+        for (to, values) in groups.zip(from.row(s, key, row).chunks(T::GROUP)) {
+            // Not `copy_from_slice`, which would be a call for every one or two values.
+            for (i, value) in values.iter().enumerate() {
+                to[key % TILE * T::GROUP + i] = *value;
+            }
         }
     }
 }
@@ -394,8 +401,9 @@ fn pack_values<S: Simd, T: Multiplied>(s: S, from: Rows, keys: usize, d: usize, 
         let next = if T::GROUP == 2 && key + 1 < keys { from.row(s, key + 1, second) } else { &[] };
         for (column, values) in row.chunks(TILE).enumerate() {
             let to = &mut panels[column * panel + key * TILE..][..TILE * T::GROUP];
-            for (i, value) in values.iter().enumerate() {
-                to[i * T::GROUP] = *value;
+            match values.as_array::<TILE>() {
+                Some(values) if T::GROUP == 1 => to.copy_from_slice(values),
+                _ => values.iter().zip(to.iter_mut().step_by(T::GROUP)).for_each(|(value, to)| *to = *value),
             }
             for (i, value) in next.iter().skip(column * TILE).take(TILE).enumerate() {
                 to[i * T::GROUP + 1] = *value;

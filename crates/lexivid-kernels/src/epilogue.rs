@@ -113,6 +113,12 @@ impl<'a, T: Copy> Strided<'a, T> {
         Self::new(Columns { rows, width: n, first: 0 }, (m, n))
     }
 
+    /// Where a column of a row is, or would be.
+    #[inline(always)]
+    fn address(&self, row: usize, column: usize) -> *const T {
+        self.rows.address(row * self.width + self.first + column)
+    }
+
     /// # Safety
     /// As long as the result lives, nobody else asks for any of these columns of this row.
     #[inline(always)]
@@ -200,11 +206,63 @@ pub(crate) unsafe fn finish<S: Simd>(
         bias_is_due = false;
     }
     let bias = if bias_is_due { bias } else { [s.splat(0.0); 2] };
-    for (r, values) in block.0[..rows].iter().enumerate() {
-        let values = values.as_chunks::<LANES>().0;
-        let values = [s.add(s.load(&values[0]), bias[0]), s.add(s.load(&values[1]), bias[1])];
-        // SAFETY: this block is ours alone (the caller's).
-        unsafe { put(s, values, (row + r, column), n, sink) };
+    // The choice outside of the loops here, too.
+    // SAFETY: this block is ours alone (the caller's).
+    unsafe {
+        match sink {
+            Sink::Rows(to) => put_rows(s, &block.0[..rows], bias, (row, column), n, to),
+            Sink::Add(to) => put_rows(s, &block.0[..rows], bias, (row, column), n, Added(to)),
+            Sink::Bf16(to) => put_rows(s, &block.0[..rows], bias, (row, column), n, to),
+            Sink::Operand(to) => put_rows(s, &block.0[..rows], bias, (row, column), n, to),
+            Sink::Gated(to) => {
+                for (r, values) in block.0[..rows].iter().enumerate() {
+                    let [gate, up] = plus(s, values, bias);
+                    to.write(s, row + r, column / 2, s.mul(math::swish(s, gate, 1.0), up));
+                }
+            }
+        }
+    }
+}
+
+/// Asks for the lines that [`finish`] will write, so that it need not wait for them.
+#[inline(always)]
+pub(crate) fn expect<S: Simd>(s: S, (row, column): (usize, usize), m: usize, sink: Sink) {
+    for row in row..m.min(row + BLOCK) {
+        for column in [column, column + LANES] {
+            s.prefetch_to_write(match sink {
+                Sink::Rows(to) | Sink::Add(to) => to.address(row, column).cast(),
+                Sink::Bf16(to) => to.address(row, column).cast(),
+                Sink::Operand(to) => to.address(row, column),
+                Sink::Gated(to) => to.address(row, column / 2),
+            });
+        }
+    }
+}
+
+#[inline(always)]
+fn plus<S: Simd>(s: S, values: &[f32; BLOCK], bias: [S::F; 2]) -> [S::F; 2] {
+    let values = values.as_chunks::<LANES>().0;
+    [s.add(s.load(&values[0]), bias[0]), s.add(s.load(&values[1]), bias[1])]
+}
+
+/// # Safety
+/// No other task writes these columns of these rows.
+#[inline(always)]
+unsafe fn put_rows<S: Simd>(
+    s: S,
+    rows: &[[f32; BLOCK]],
+    bias: [S::F; 2],
+    (row, column): (usize, usize),
+    n: usize,
+    to: impl Put,
+) {
+    for (r, values) in rows.iter().enumerate() {
+        for (value, column) in plus(s, values, bias).into_iter().zip([column, column + LANES]) {
+            if column < n {
+                // SAFETY: the caller's.
+                unsafe { to.put(s, value, (row + r, column), n) };
+            }
+        }
     }
 }
 
@@ -218,21 +276,70 @@ fn part<S: Simd>(s: S, values: Option<&[f32]>, at: usize, n: usize, fill: f32) -
     }
 }
 
-/// # Safety
-/// No other task writes these columns of this row.
-#[inline(always)]
-unsafe fn put<S: Simd>(s: S, values: [S::F; 2], (row, column): (usize, usize), n: usize, sink: Sink) {
-    if let Sink::Gated(writer) = sink {
-        let [gate, up] = values;
+/// Where single vectors of results can go.
+trait Put: Copy {
+    /// Sixteen columns of a row of n, or as many as there are.
+    ///
+    /// # Safety
+    /// No other task writes these columns of this row.
+    unsafe fn put<S: Simd>(self, s: S, value: S::F, at: (usize, usize), n: usize);
+}
+
+impl Put for Strided<'_, f32> {
+    #[inline(always)]
+    unsafe fn put<S: Simd>(self, s: S, value: S::F, (row, column): (usize, usize), n: usize) {
         // SAFETY: the caller's.
-        unsafe { writer.write(s, row, column / 2, s.mul(math::swish(s, gate, 1.0), up)) };
-        return;
-    }
-    for (value, column) in [(values[0], column), (values[1], column + LANES)] {
-        if column < n {
-            // SAFETY: the caller's.
-            unsafe { put_lanes(s, value, (row, column), n, sink) };
+        let to = unsafe { self.part(row, column..n.min(column + LANES)) };
+        match to.as_mut_array() {
+            Some(to) => s.store(value, to),
+            None => s.store_part(value, to),
         }
+    }
+}
+
+/// Results are added to what is there.
+#[derive(Clone, Copy)]
+struct Added<'a>(Strided<'a, f32>);
+
+impl Put for Added<'_> {
+    #[inline(always)]
+    unsafe fn put<S: Simd>(self, s: S, value: S::F, (row, column): (usize, usize), n: usize) {
+        // SAFETY: the caller's.
+        let to = unsafe { self.0.part(row, column..n.min(column + LANES)) };
+        match to.as_mut_array() {
+            Some(to) => s.store(s.add(s.load(to), value), to),
+            None => s.store_part(s.add(s.load_part(to, 0.0), value), to),
+        }
+    }
+}
+
+impl Put for Strided<'_, bf16> {
+    #[inline(always)]
+    unsafe fn put<S: Simd>(self, s: S, value: S::F, (row, column): (usize, usize), n: usize) {
+        // SAFETY: the caller's.
+        let to = unsafe { self.part(row, column..n.min(column + LANES)) };
+        match to.as_mut_array() {
+            Some(to) => s.store_bf16(value, to),
+            None => {
+                let mut lanes = [bf16::ZERO; LANES];
+                s.store_bf16(value, &mut lanes);
+                to.copy_from_slice(&lanes[..to.len()]);
+            }
+        }
+    }
+}
+
+impl Put for Writer<'_> {
+    #[inline(always)]
+    unsafe fn put<S: Simd>(self, s: S, mut value: S::F, (row, column): (usize, usize), n: usize) {
+        if column + LANES > n {
+            // Beyond n may be NaN: infinity times the zeros that pad B.
+            let mut lanes = [0.0; LANES];
+            s.store_part(value, &mut lanes[..n - column]);
+            value = s.load(&lanes);
+        }
+        // SAFETY: the caller's.
+        unsafe { self.write(s, row, column, value) };
     }
 }
 
@@ -241,48 +348,15 @@ unsafe fn put<S: Simd>(s: S, values: [S::F; 2], (row, column): (usize, usize), n
 /// # Safety
 /// No other task writes these columns of this row.
 #[inline(always)]
-pub(crate) unsafe fn put_lanes<S: Simd>(s: S, value: S::F, (row, column): (usize, usize), n: usize, sink: Sink) {
-    let columns = column..n.min(column + LANES);
-    match sink {
-        Sink::Rows(rows) => {
-            // SAFETY: the caller's.
-            let to = unsafe { rows.part(row, columns) };
-            match to.as_mut_array() {
-                Some(to) => s.store(value, to),
-                None => s.store_part(value, to),
-            }
+pub(crate) unsafe fn put_lanes<S: Simd>(s: S, value: S::F, at: (usize, usize), n: usize, sink: Sink) {
+    // SAFETY: the caller's.
+    unsafe {
+        match sink {
+            Sink::Rows(to) => to.put(s, value, at, n),
+            Sink::Add(to) => Added(to).put(s, value, at, n),
+            Sink::Bf16(to) => to.put(s, value, at, n),
+            Sink::Operand(to) => to.put(s, value, at, n),
+            Sink::Gated(_) => unreachable!("gate and values come together"),
         }
-        Sink::Add(rows) => {
-            // SAFETY: the caller's.
-            let to = unsafe { rows.part(row, columns) };
-            match to.as_mut_array() {
-                Some(to) => s.store(s.add(s.load(to), value), to),
-                None => s.store_part(s.add(s.load_part(to, 0.0), value), to),
-            }
-        }
-        Sink::Bf16(rows) => {
-            // SAFETY: the caller's.
-            let to = unsafe { rows.part(row, columns) };
-            match to.as_mut_array() {
-                Some(to) => s.store_bf16(value, to),
-                None => {
-                    let mut lanes = [bf16::ZERO; LANES];
-                    s.store_bf16(value, &mut lanes);
-                    to.copy_from_slice(&lanes[..to.len()]);
-                }
-            }
-        }
-        Sink::Operand(writer) => {
-            let mut value = value;
-            if column + LANES > n {
-                // Beyond n may be NaN: infinity times the zeros that pad B.
-                let mut lanes = [0.0; LANES];
-                s.store_part(value, &mut lanes[..n - column]);
-                value = s.load(&lanes);
-            }
-            // SAFETY: the caller's.
-            unsafe { writer.write(s, row, column, value) };
-        }
-        Sink::Gated(_) => unreachable!("gate and values come together"),
     }
 }

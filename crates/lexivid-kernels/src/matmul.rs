@@ -1,7 +1,7 @@
 use crate::{
     Epilogue, Isa, Matrix, Operand, Out,
     block::{BLOCK, Block, TILE},
-    epilogue::{Quantised, Sink, finish},
+    epilogue::{Quantised, Sink, expect, finish},
     matrix::{Weights, panel_len},
     operand::{Tiles, blocks},
     product::Element,
@@ -115,6 +115,7 @@ impl<T: Element> Kernel for Task<'_, T> {
             for row in self.rows.clone().step_by(BLOCK) {
                 let a = &self.a[(row - self.origin) / TILE * row_of_tiles..][..2 * row_of_tiles];
                 let a = [&a[..row_of_tiles], &a[row_of_tiles..]];
+                expect(s, (row, column), shape.0, sink);
                 T::product(s, isa.has_tiles(), a, b, BLOCK.min(shape.0 - row), &mut block);
                 // SAFETY: tasks have blocks of their own.
                 unsafe { finish(s, &mut block, (row, column), shape, epilogue, quantised, sink) };

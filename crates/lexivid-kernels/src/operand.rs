@@ -211,6 +211,16 @@ impl Writer<'_> {
         }
     }
 
+    /// Where column `column` of `row` is, or would be.
+    #[inline(always)]
+    pub fn address(self, row: usize, column: usize) -> *const u8 {
+        match self {
+            Writer::F32(tiles, blocks) => tiles.address(address::<f32>(row, column, blocks)).cast(),
+            Writer::Bf16(tiles, blocks) => tiles.address(address::<bf16>(row, column, blocks)).cast(),
+            Writer::Staged(rows, width) => rows.address(row * width + column).cast(),
+        }
+    }
+
     /// Writes columns `column ..` of `row`, wherever they begin.
     ///
     /// # Safety
@@ -290,13 +300,10 @@ impl Kernel for QuantiseRow<'_> {
         for (i, x) in values.iter().enumerate() {
             let x = s.mul(s.load_bf16(x), inverse);
             let x = s.round(s.max(s.splat(-127.0), s.min(s.splat(127.0), x)));
-            let mut lanes = [0.0; LANES];
-            s.store(s.add(x, s.splat(128.0)), &mut lanes);
             let at = (i * LANES / <u8 as Element>::ROW * TILE + self.row) * <u8 as Element>::ROW
                 + i * LANES % <u8 as Element>::ROW;
-            for (to, x) in self.tiles[at..at + LANES].iter_mut().zip(lanes) {
-                *to = x as u8;
-            }
+            let to = self.tiles[at..].first_chunk_mut().expect("sixteen columns of a tile");
+            s.store_bytes(s.add(x, s.splat(128.0)), to);
         }
         if is_finite { scale } else { f32::NAN }
     }

@@ -25,6 +25,12 @@ impl<'a, T> Shared<'a, T> {
         Self { start: slice.as_mut_ptr(), len: slice.len(), of: PhantomData }
     }
 
+    /// Where an element is, or would be.
+    #[inline(always)]
+    pub fn address(&self, at: usize) -> *const T {
+        self.start.wrapping_add(at)
+    }
+
     /// # Safety
     /// As long as the result lives, nobody else asks for any of these elements.
     #[inline(always)]

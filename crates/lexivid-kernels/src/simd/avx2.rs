@@ -180,6 +180,24 @@ impl Simd for Avx2 {
     fn to_f32(self, x: Self::I) -> Self::F {
         unsafe { [_mm256_cvtepi32_ps(x[0]), _mm256_cvtepi32_ps(x[1])] }
     }
+    #[inline(always)]
+    fn store_bytes(self, x: Self::F, to: &mut [u8; LANES]) {
+        unsafe {
+            // Packed within either half of a register: 0 1 2 3 8 9 .. first, so in quarters 0 2 1 3.
+            let words = _mm256_packs_epi32(_mm256_cvttps_epi32(x[0]), _mm256_cvttps_epi32(x[1]));
+            let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(words);
+            let bytes = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
+            _mm_storeu_si128(to.as_mut_ptr().cast(), bytes);
+        }
+    }
+    #[inline(always)]
+    fn prefetch<T>(self, at: *const T) {
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+    }
+    #[inline(always)]
+    fn prefetch_to_write<T>(self, at: *const T) {
+        unsafe { _mm_prefetch::<_MM_HINT_ET0>(at.cast()) }
+    }
 }
 
 #[inline(always)]

@@ -26,7 +26,7 @@ impl Simd for Avx512 {
     type Pairs = (__m512, __m512);
     type Quads = (__m512i, __m512i);
 
-    const ROWS: usize = 8;
+    const ROWS: usize = 11;
 
     #[inline(always)]
     fn splat(self, x: f32) -> Self::F {
@@ -158,6 +158,27 @@ impl Simd for Avx512 {
     fn to_f32(self, x: Self::I) -> Self::F {
         unsafe { _mm512_cvtepi32_ps(x) }
     }
+    #[inline(always)]
+    fn reciprocal(self, x: Self::F) -> Self::F {
+        unsafe {
+            // A step of Newton's from 14 bits: a division of sixteen takes as long as ten products. 1 / infinity is right as it is.
+            let y = _mm512_rcp14_ps(x);
+            let finite = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(x, _mm512_set1_ps(f32::INFINITY));
+            _mm512_mask_fmadd_ps(y, finite, _mm512_fnmadd_ps(x, y, _mm512_set1_ps(1.0)), y)
+        }
+    }
+    #[inline(always)]
+    fn store_bytes(self, x: Self::F, to: &mut [u8; LANES]) {
+        unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(x))) }
+    }
+    #[inline(always)]
+    fn prefetch<T>(self, at: *const T) {
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+    }
+    #[inline(always)]
+    fn prefetch_to_write<T>(self, at: *const T) {
+        unsafe { _mm_prefetch::<_MM_HINT_ET0>(at.cast()) }
+    }
 }
 
 /// Methods of [`Simd`] as the type within has them.
@@ -196,6 +217,17 @@ macro_rules! as_avx512 {
             load_bf16(x: &[bf16; LANES]) -> Self::F;
             zero_sums() -> Self::I;
             to_f32(x: Self::I) -> Self::F;
+            reciprocal(x: Self::F) -> Self::F;
+            store_bytes(x: Self::F, to: &mut [u8; LANES]);
+        }
+
+        #[inline(always)]
+        fn prefetch<T>(self, at: *const T) {
+            self.0.prefetch(at);
+        }
+        #[inline(always)]
+        fn prefetch_to_write<T>(self, at: *const T) {
+            self.0.prefetch_to_write(at);
         }
     };
 }

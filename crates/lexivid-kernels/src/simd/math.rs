@@ -27,7 +27,7 @@ pub(crate) fn exp<S: Simd>(s: S, x: S::F) -> S::F {
 #[inline(always)]
 pub(crate) fn sigmoid<S: Simd>(s: S, x: S::F) -> S::F {
     let one = s.splat(1.0);
-    s.div(one, s.add(one, exp(s, s.sub(s.splat(0.0), x))))
+    s.reciprocal(s.add(one, exp(s, s.sub(s.splat(0.0), x))))
 }
 
 /// The error function: absolute error below 8e-7 (Abramowitz and Stegun, 7.1.26).
@@ -37,7 +37,7 @@ pub(crate) fn erf<S: Simd>(s: S, x: S::F) -> S::F {
     let negated = s.sub(zero, x);
     let size = s.max(negated, x); // |x|
     let one = s.splat(1.0);
-    let t = s.div(one, s.mul_add(size, s.splat(0.327_591_1), one));
+    let t = s.reciprocal(s.mul_add(size, s.splat(0.327_591_1), one));
     let mut p = s.splat(1.061_405_4);
     for c in [-1.453_152, 1.421_413_7, -0.284_496_74, 0.254_829_6] {
         p = s.mul_add(p, t, s.splat(c));

@@ -99,6 +99,30 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn dot_quads(self, sum: Self::I, a: Self::Quads, b: Self::Quads) -> Self::I;
     fn to_f32(self, x: Self::I) -> Self::F;
 
+    /// 1 / x for x from 1 on, and NaN for NaN: absolute error below 2^-23.
+    #[inline(always)]
+    fn reciprocal(self, x: Self::F) -> Self::F {
+        self.div(self.splat(1.0), x)
+    }
+
+    /// Values from 0 to 255, cut to integers.
+    #[inline(always)]
+    fn store_bytes(self, x: Self::F, to: &mut [u8; LANES]) {
+        let mut lanes = [0.0; LANES];
+        self.store(x, &mut lanes);
+        for (to, x) in to.iter_mut().zip(lanes) {
+            *to = x as u8;
+        }
+    }
+
+    /// A hint that the line there, if it is any, will soon be read.
+    #[inline(always)]
+    fn prefetch<T>(self, _at: *const T) {}
+
+    /// A hint that the line there, if it is any, will soon be written.
+    #[inline(always)]
+    fn prefetch_to_write<T>(self, _at: *const T) {}
+
     /// The first lanes from `x` (at most sixteen), the others `fill`.
     #[inline(always)]
     fn load_part(self, x: &[f32], fill: f32) -> Self::F {
