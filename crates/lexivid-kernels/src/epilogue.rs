@@ -179,33 +179,7 @@ pub(crate) unsafe fn finish<S: Simd>(
     sink: Sink,
 ) {
     let rows = BLOCK.min(m - row);
-    let bias = [part(s, epilogue.bias, column, n, 0.0), part(s, epilogue.bias, column + LANES, n, 0.0)];
-    let mut bias_is_due = epilogue.bias.is_some();
-    if epilogue.activation.is_some() || epilogue.scale.is_some() || quantised.is_some() {
-        let scale = s.splat(epilogue.scale.unwrap_or(1.0));
-        let (scales, offsets) = (quantised.map(|q| q.columns), quantised.map(|q| q.offsets));
-        let columns =
-            [s.mul(scale, part(s, scales, column, n, 1.0)), s.mul(scale, part(s, scales, column + LANES, n, 1.0))];
-        let offsets = [part(s, offsets, column, n, 0.0), part(s, offsets, column + LANES, n, 0.0)];
-        for (r, values) in block.0[..rows].iter_mut().enumerate() {
-            let row_scale = s.splat(quantised.map_or(1.0, |q| q.rows[row + r]));
-            for (half, values) in values.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
-                let x = s.mul(s.sub(s.load(values), offsets[half]), row_scale);
-                let x = s.mul_add(x, columns[half], bias[half]);
-                s.store(x, values);
-            }
-        }
-        // The choice outside of the loops: each is a loop of its own.
-        if let Some(activation) = epilogue.activation {
-            let values = block.0[..rows].as_flattened_mut().as_chunks_mut::<LANES>().0;
-            for values in values {
-                let x = activation.apply(s, s.load(values));
-                s.store(x, values);
-            }
-        }
-        bias_is_due = false;
-    }
-    let bias = if bias_is_due { bias } else { [s.splat(0.0); 2] };
+    let bias = apply(s, &mut block.0[..rows], (row, column), n, epilogue, quantised);
     // The choice outside of the loops here, too.
     // SAFETY: this block is ours alone (the caller's).
     unsafe {
@@ -222,6 +196,69 @@ pub(crate) unsafe fn finish<S: Simd>(
             }
         }
     }
+}
+
+/// Finishes rows of a block whose places are anywhere among the rows of the result, from `column` of n on; not for [`Sink::Gated`].
+///
+/// # Safety
+/// No other task writes these columns of these rows.
+#[inline(always)]
+pub(crate) unsafe fn finish_at<S: Simd>(
+    s: S,
+    block: &mut Block,
+    places: &[usize],
+    column: usize,
+    n: usize,
+    epilogue: &Epilogue,
+    sink: Sink,
+) {
+    let bias = apply(s, &mut block.0[..places.len()], (0, column), n, epilogue, None);
+    for (values, row) in block.0.iter().zip(places) {
+        for (value, column) in plus(s, values, bias).into_iter().zip([column, column + LANES]) {
+            if column < n {
+                // SAFETY: the caller's.
+                unsafe { put_lanes(s, value, (*row, column), n, sink) };
+            }
+        }
+    }
+}
+
+/// The epilogue on rows from (`row`, `column`) on, in place, but for the bias that it returns, which is still to be added.
+#[inline(always)]
+fn apply<S: Simd>(
+    s: S,
+    rows: &mut [[f32; BLOCK]],
+    (row, column): (usize, usize),
+    n: usize,
+    epilogue: &Epilogue,
+    quantised: Option<Quantised>,
+) -> [S::F; 2] {
+    let bias = [part(s, epilogue.bias, column, n, 0.0), part(s, epilogue.bias, column + LANES, n, 0.0)];
+    if epilogue.activation.is_none() && epilogue.scale.is_none() && quantised.is_none() {
+        return bias;
+    }
+    let scale = s.splat(epilogue.scale.unwrap_or(1.0));
+    let (scales, offsets) = (quantised.map(|q| q.columns), quantised.map(|q| q.offsets));
+    let columns =
+        [s.mul(scale, part(s, scales, column, n, 1.0)), s.mul(scale, part(s, scales, column + LANES, n, 1.0))];
+    let offsets = [part(s, offsets, column, n, 0.0), part(s, offsets, column + LANES, n, 0.0)];
+    for (r, values) in rows.iter_mut().enumerate() {
+        let row_scale = s.splat(quantised.map_or(1.0, |q| q.rows[row + r]));
+        for (half, values) in values.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+            let x = s.mul(s.sub(s.load(values), offsets[half]), row_scale);
+            let x = s.mul_add(x, columns[half], bias[half]);
+            s.store(x, values);
+        }
+    }
+    // The choice outside of the loops: each is a loop of its own.
+    if let Some(activation) = epilogue.activation {
+        let values = rows.as_flattened_mut().as_chunks_mut::<LANES>().0;
+        for values in values {
+            let x = activation.apply(s, s.load(values));
+            s.store(x, values);
+        }
+    }
+    [s.splat(0.0); 2]
 }
 
 /// Asks for the lines that [`finish`] will write, so that it need not wait for them.

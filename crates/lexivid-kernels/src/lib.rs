@@ -44,7 +44,7 @@ mod simd;
 mod softmax;
 
 pub use attention::{Attention, Heads, Mask, Values, attention};
-pub use convolution::{Convolution, Depthwise, Padding, Volume, Window, average_pool, max_pool};
+pub use convolution::{Convolution, Depthwise, Padding, Volume, Window, Winograd, average_pool, max_pool};
 pub use epilogue::{Activation, Columns, Epilogue, Out};
 pub use gradient::{
     activate, activation_gradient, attention_gradient, gate, gate_gradient, layer_norm_gradient, rms_norm_gradient,

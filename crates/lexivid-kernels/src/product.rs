@@ -214,7 +214,7 @@ fn on_vectors<S: Simd, T: Step>(s: S, a: [&[T]; 2], b: Panels<T::Weight>, rows: 
 
 /// How far ahead of what is multiplied lines are asked for, in lines of a panel and tiles of the left operand: measured on a Xeon,
 /// whose own prefetching leaves a twelfth of the time waiting.
-const LINES_AHEAD: usize = 32;
+pub(crate) const LINES_AHEAD: usize = 32;
 const TILES_AHEAD: usize = 2;
 
 /// `ROWS` rows from `row` on times `PANELS` panels, to the columns of `c` from `column` on.

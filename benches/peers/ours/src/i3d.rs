@@ -1,6 +1,6 @@
 use super::Timing;
 use lexivid_kernels::{
-    Activation, Convolution, Epilogue, Isa, Matrix, Out, Padding, Precision, Values, Volume, Window,
+    Activation, Convolution, Epilogue, Isa, Matrix, Out, Padding, Precision, Values, Volume, Window, Winograd,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -25,13 +25,18 @@ struct Layer {
     input_size: [usize; 3],
 }
 
-/// One convolution with bias and ReLU, ready to run; input and output in the precision of its products.
+/// One convolution with bias and ReLU, ready to run as lexivid's I3D has it; input and output in the precision of its products.
 struct Ready {
     layer: Layer,
-    convolution: Convolution,
+    filter: Filter,
     bias: Vec<f32>,
     input: Numbers,
     output: Numbers,
+}
+
+enum Filter {
+    Direct(Convolution),
+    Minimal(Winograd),
 }
 
 enum Numbers {
@@ -66,8 +71,14 @@ impl Ready {
         let width = layer.kernel.iter().product::<usize>() * layer.in_channels;
         // Values do not change how long a dense product takes.
         let numbers = |count: usize| -> Vec<f32> { (0..count).map(|i| (i % 1009) as f32 / 1009.0 - 0.5).collect() };
-        let weights = Matrix::pack(&numbers(layer.out_channels * width), layer.out_channels, width, precision);
+        let weights = numbers(layer.out_channels * width);
         let window = Window { kernel: layer.kernel, stride: layer.stride, padding: Padding::Same };
+        let minimal = layer.kernel == [3; 3] && layer.in_channels.is_multiple_of(16) && layer.input_size[1] > 7;
+        let filter = if minimal && precision == Precision::F32 {
+            Filter::Minimal(Winograd::new(&weights, layer.out_channels, window))
+        } else {
+            Filter::Direct(Convolution::new(Matrix::pack(&weights, layer.out_channels, width, precision), window))
+        };
         let input = numbers(layer.input_size.iter().product::<usize>() * layer.in_channels);
         let outputs = window.output(layer.input_size).iter().product::<usize>() * layer.out_channels;
         let (input, output) = match precision {
@@ -77,7 +88,7 @@ impl Ready {
                 (Numbers::Bf16(input), Numbers::Bf16(vec![half::bf16::ZERO; outputs]))
             }
         };
-        Self { bias: numbers(layer.out_channels), convolution: Convolution::new(weights, window), layer, input, output }
+        Self { bias: numbers(layer.out_channels), filter, layer, input, output }
     }
 
     fn run(&mut self, isa: Isa) {
@@ -91,6 +102,9 @@ impl Ready {
             Numbers::Bf16(values) => Out::Bf16(values),
         };
         let epilogue = Epilogue { bias: Some(&self.bias), activation: Some(Activation::Relu), scale: None };
-        self.convolution.run(isa, &volume, &epilogue, out);
+        match &self.filter {
+            Filter::Direct(convolution) => convolution.run(isa, &volume, &epilogue, out),
+            Filter::Minimal(convolution) => convolution.run(isa, &volume, &epilogue, out),
+        }
     }
 }

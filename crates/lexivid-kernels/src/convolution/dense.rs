@@ -1,6 +1,7 @@
 use super::{
     Volume, Window,
     gather::{Gather, Input, line_len},
+    lines::convolve_lines,
     number::{Factor, Number},
 };
 use crate::{
@@ -10,6 +11,7 @@ use crate::{
     matrix::Weights,
     operand::blocks,
     scratch::{Cut, SCRATCH},
+    simd::LANES,
 };
 
 /// A convolution of all channels with each other, as an implicit product: what the kernel sees at a block of outputs is gathered as the left
@@ -64,6 +66,12 @@ impl Convolution {
         out.fill(isa, shape, |sink| {
             let plan = Plan { isa, shape, width: self.weights.width(), epilogue, quantised: None, sink };
             match (x.values, &self.weights.panels) {
+                (Values::F32(x), Weights::F32(b)) if channels < LANES => {
+                    convolve_lines(&plan, Input { x, axes, channels }, b);
+                }
+                (Values::Bf16(x), Weights::F32(b)) if channels < LANES => {
+                    convolve_lines(&plan, Input { x, axes, channels }, b);
+                }
                 (Values::F32(x), Weights::F32(b)) => convolve(&plan, Input { x, axes, channels }, b),
                 (Values::F32(x), Weights::Bf16(b)) => convolve(&plan, Input { x, axes, channels }, b),
                 (Values::Bf16(x), Weights::F32(b)) => convolve(&plan, Input { x, axes, channels }, b),

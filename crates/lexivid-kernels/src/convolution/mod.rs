@@ -4,10 +4,12 @@ mod average_pool;
 mod dense;
 mod depthwise;
 mod gather;
+mod lines;
 mod max_pool;
 mod number;
 mod volume;
 mod window;
+mod winograd;
 
 pub use average_pool::average_pool;
 pub use dense::Convolution;
@@ -15,3 +17,4 @@ pub use depthwise::Depthwise;
 pub use max_pool::max_pool;
 pub use volume::Volume;
 pub use window::{Padding, Window};
+pub use winograd::Winograd;

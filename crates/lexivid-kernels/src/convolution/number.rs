@@ -10,6 +10,8 @@ pub(super) trait Number: Pod + Send + Sync {
     fn load<S: Simd>(s: S, from: &[Self; LANES]) -> S::F;
     fn store<S: Simd>(s: S, x: S::F, to: &mut [Self; LANES]);
 
+    fn to_f32(self) -> f32;
+
     /// As many as there are (at most sixteen); the other lanes 0.
     #[inline(always)]
     fn load_part<S: Simd>(s: S, from: &[Self]) -> S::F {
@@ -28,6 +30,10 @@ impl Number for f32 {
     fn store<S: Simd>(s: S, x: S::F, to: &mut [f32; LANES]) {
         s.store(x, to);
     }
+    #[inline(always)]
+    fn to_f32(self) -> f32 {
+        self
+    }
 }
 
 impl Number for bf16 {
@@ -38,6 +44,10 @@ impl Number for bf16 {
     #[inline(always)]
     fn store<S: Simd>(s: S, x: S::F, to: &mut [bf16; LANES]) {
         s.store_bf16(x, to);
+    }
+    #[inline(always)]
+    fn to_f32(self) -> f32 {
+        bf16::to_f32(self)
     }
 }
 

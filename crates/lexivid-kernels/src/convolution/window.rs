@@ -81,6 +81,12 @@ impl Axis {
         first..end.max(first)
     }
 
+    /// Where the input lies under a place of the padded axis.
+    #[inline(always)]
+    pub fn on(&self, at: usize) -> Option<usize> {
+        at.checked_sub(self.before).filter(|at| *at < self.size)
+    }
+
     /// The outputs all of whose taps lie on the input.
     pub fn interior(&self) -> Range<usize> {
         let first = self.before.div_ceil(self.stride).min(self.output);

@@ -5,7 +5,8 @@ use candle_core::Result;
 use candle_nn::VarBuilder;
 use half::bf16;
 use lexivid_kernels::{
-    Activation, Columns, Convolution, Epilogue, Isa, Matrix, Out, Padding, Precision, Values, Volume, Window, max_pool,
+    Activation, Columns, Convolution, Epilogue, Isa, Matrix, Out, Padding, Precision, Values, Volume, Window, Winograd,
+    max_pool,
 };
 
 /// A window with TensorFlow's 'same' padding, as all of I3D's.
@@ -79,27 +80,54 @@ impl Activations {
 
 /// A convolution, its batch norm and ReLU.
 pub(super) struct Unit3d {
-    convolution: Convolution,
+    filter: Filter,
     bias: Vec<f32>, // [C_out]
 }
 
+enum Filter {
+    Direct(Convolution),
+    Minimal(Winograd),
+}
+
+/// What layers have in common.
+#[derive(Clone, Copy)]
+pub(super) struct Terms {
+    /// Of products.
+    pub precision: Precision,
+    /// Whether height and width of the input are large enough for minimal filtering, whose tiles are 4 x 4.
+    pub large: bool,
+}
+
 impl Unit3d {
-    pub fn new(window: Window, input: usize, output: usize, precision: Precision, vb: VarBuilder) -> Result<Self> {
+    pub fn new(window: Window, input: usize, output: usize, terms: Terms, vb: VarBuilder) -> Result<Self> {
         let width = window.kernel.iter().product::<usize>() * input;
-        let weights = vb.get((width, output), "weight")?.flatten_all()?.to_vec1()?;
-        let weights = Matrix::pack_transposed(&weights, output, width, precision);
-        Ok(Self { convolution: Convolution::new(weights, window), bias: vb.get(output, "bias")?.to_vec1()? })
+        let weights = vb.get((width, output), "weight")?;
+        let minimal = terms.large && window.kernel == [3; 3] && window.stride == [1; 3] && input % 16 == 0;
+        let filter = if minimal && terms.precision == Precision::F32 {
+            Filter::Minimal(Winograd::new(&weights.t()?.flatten_all()?.to_vec1()?, output, window))
+        } else {
+            let weights = weights.flatten_all()?.to_vec1()?;
+            Filter::Direct(Convolution::new(Matrix::pack_transposed(&weights, output, width, terms.precision), window))
+        };
+        Ok(Self { filter, bias: vb.get(output, "bias")?.to_vec1()? })
     }
 
     /// `[B, T, H, W, C_in]` -> `[B, T / stride, H / stride, W / stride, C_out]`, sizes rounded up.
     pub fn forward(&self, isa: Isa, x: &Volume, out: &mut Activations) {
-        out.reshape(x.batch, self.convolution.window().output(x.size), self.bias.len());
+        let window = match &self.filter {
+            Filter::Direct(convolution) => convolution.window(),
+            Filter::Minimal(convolution) => convolution.window(),
+        };
+        out.reshape(x.batch, window.output(x.size), self.bias.len());
         self.forward_to(isa, x, out.columns(0));
     }
 
     fn forward_to(&self, isa: Isa, x: &Volume, out: Out) {
         let epilogue = Epilogue { bias: Some(&self.bias), activation: Some(Activation::Relu), ..Epilogue::default() };
-        self.convolution.run(isa, x, &epilogue, out);
+        match &self.filter {
+            Filter::Direct(convolution) => convolution.run(isa, x, &epilogue, out),
+            Filter::Minimal(convolution) => convolution.run(isa, x, &epilogue, out),
+        }
     }
 }
 
@@ -112,9 +140,9 @@ pub(super) struct Mixed {
 }
 
 impl Mixed {
-    pub fn new(channels: Branches, input: usize, precision: Precision, vb: VarBuilder) -> Result<Self> {
+    pub fn new(channels: Branches, input: usize, terms: Terms, vb: VarBuilder) -> Result<Self> {
         let unit = |name: &str, kernel: usize, input, output| {
-            Unit3d::new(window([kernel; 3], [1; 3]), input, output, precision, vb.pp(name.replace('/', ".")))
+            Unit3d::new(window([kernel; 3], [1; 3]), input, output, terms, vb.pp(name.replace('/', ".")))
         };
         let branch = |i: usize| -> Result<[Unit3d; 2]> {
             let ([first, second], [reduced, output]) = (SPATIOTEMPORAL[i], channels.spatiotemporal[i]);

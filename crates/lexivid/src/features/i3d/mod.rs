@@ -14,7 +14,7 @@ pub use fold::fold_batch_norms;
 
 use candle_core::{Result, Tensor, bail};
 use candle_nn::VarBuilder;
-use layers::{Activations, Mixed, Unit3d, pool, window};
+use layers::{Activations, Mixed, Terms, Unit3d, pool, window};
 use lexivid_kernels::{Isa, Precision, Values, Volume, Window};
 use std::sync::{Mutex, PoisonError};
 
@@ -63,17 +63,22 @@ impl I3d {
             bail!("I3D: expected precision f32 or bf16, got {precision}");
         }
         let mut channels = 3;
+        let mut scale = 1; // of the clip's height to that of what a layer sees
         let mut layers = Vec::new();
         for (name, layer) in config.layers() {
+            let terms = Terms { precision, large: scale < 32 };
+            if let config::Layer::Convolution { stride, .. } | config::Layer::MaxPool { stride, .. } = layer {
+                scale *= stride[1];
+            }
             layers.push(match layer {
                 config::Layer::Convolution { kernel, stride, output } => {
                     let input = std::mem::replace(&mut channels, output);
-                    Layer::Convolution(Unit3d::new(window(kernel, stride), input, output, precision, vb.pp(name))?)
+                    Layer::Convolution(Unit3d::new(window(kernel, stride), input, output, terms, vb.pp(name))?)
                 }
                 config::Layer::MaxPool { kernel, stride } => Layer::MaxPool(window(kernel, stride)),
                 config::Layer::Mixed(branches) => {
                     let input = std::mem::replace(&mut channels, branches.output());
-                    Layer::Mixed(Box::new(Mixed::new(branches, input, precision, vb.pp(name))?))
+                    Layer::Mixed(Box::new(Mixed::new(branches, input, terms, vb.pp(name))?))
                 }
             });
         }
