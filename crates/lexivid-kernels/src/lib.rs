@@ -42,6 +42,7 @@ mod scratch;
 mod shared;
 mod simd;
 mod softmax;
+mod widened;
 
 pub use attention::{Attention, Heads, Mask, Values, attention};
 pub use convolution::{Convolution, Depthwise, Padding, Volume, Window, Winograd, average_pool, max_pool};

@@ -6,7 +6,9 @@ use crate::{
     operand::{Tiles, blocks},
     product::Element,
     simd::{Kernel, Simd},
+    widened::Widened,
 };
+use half::bf16;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -31,7 +33,7 @@ fn multiply(isa: Isa, a: &Operand, b: &Matrix, epilogue: &Epilogue, sink: Sink) 
     let plan = Plan { isa, shape: (a.rows, b.columns), width: a.width, epilogue, quantised: None, sink };
     match (&a.tiles, &b.panels) {
         (Tiles::F32(a), Weights::F32(b)) => multiply_as::<f32>(&plan, a, b),
-        (Tiles::Bf16(a), Weights::Bf16(b)) => multiply_as::<half::bf16>(&plan, a, b),
+        (Tiles::Bf16(a), Weights::Bf16(b)) => multiply_as::<bf16>(&plan, a, b),
         (Tiles::Int8(a), Weights::Int8 { panels, scales, offsets }) => {
             let quantised = Some(Quantised { rows: &a.scales, columns: scales, offsets });
             multiply_as::<u8>(&Plan { quantised, ..plan }, &a.tiles, panels);
@@ -40,8 +42,32 @@ fn multiply(isa: Isa, a: &Operand, b: &Matrix, epilogue: &Epilogue, sink: Sink) 
     }
 }
 
-fn multiply_as<T: Element>(plan: &Plan, a: &[T], b: &[T::Weight]) {
-    share_out::<T>(plan, |rows, columns| plan.isa.run(Task { plan, a, origin: 0, b, rows, columns }));
+fn multiply_as<T: Multiply>(plan: &Plan, a: &[T], b: &[T::Weight]) {
+    share_out::<T>(plan, |rows, columns| T::multiply(Task { plan, a, origin: 0, b, first: 0, rows, columns }));
+}
+
+/// How a task is done.
+pub(crate) trait Multiply: Element {
+    fn multiply(task: Task<Self>);
+}
+
+impl Multiply for f32 {
+    fn multiply(task: Task<f32>) {
+        task.plan.isa.run(task);
+    }
+}
+
+impl Multiply for bf16 {
+    fn multiply(task: Task<bf16>) {
+        let isa = task.plan.isa;
+        if isa.multiplies_bf16() { isa.run(task) } else { isa.run(Widened(task)) }
+    }
+}
+
+impl Multiply for u8 {
+    fn multiply(task: Task<u8>) {
+        task.plan.isa.run(task);
+    }
 }
 
 /// What all tasks of a product have in common.
@@ -92,7 +118,9 @@ pub(crate) struct Task<'a, T: Element> {
     /// Rows of tiles, from row `origin` of the result on.
     pub a: &'a [T],
     pub origin: usize,
+    /// Panels, from column `first` of the result on.
     pub b: &'a [T::Weight],
+    pub first: usize,
     pub rows: Range<usize>,
     pub columns: Range<usize>,
 }
@@ -110,7 +138,7 @@ impl<T: Element> Kernel for Task<'_, T> {
         let panel = panel_len::<T>(width);
         let mut block = Block::ZERO;
         for column in self.columns.step_by(BLOCK) {
-            let b = &self.b[column / TILE * panel..][..2 * panel];
+            let b = &self.b[(column - self.first) / TILE * panel..][..2 * panel];
             let b = [&b[..panel], &b[panel..]];
             for row in self.rows.clone().step_by(BLOCK) {
                 let a = &self.a[(row - self.origin) / TILE * row_of_tiles..][..2 * row_of_tiles];

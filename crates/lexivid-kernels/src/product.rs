@@ -4,7 +4,7 @@ use crate::{
     block::{Block, Panels, TILE},
     simd::{LANES, Simd},
 };
-use bytemuck::{Pod, Zeroable};
+use bytemuck::Pod;
 use half::bf16;
 
 /// What a product can multiply.
@@ -25,17 +25,15 @@ pub(crate) trait Element: Pod + Send + Sync {
 
 /// One step of a product on vectors.
 trait Step: Element {
-    /// GROUP elements of one row as they are read.
-    type Group<S: Simd>: Pod;
+    /// GROUP elements of one row.
+    type Group: Pod;
     type Left<S: Simd>: Copy;
     type Right<S: Simd>: Copy;
     type Sum<S: Simd>: Copy;
 
     fn zero<S: Simd>(s: S) -> Self::Sum<S>;
-    /// Rows of a tile, in groups: as they are, or converted into `to`.
-    fn groups<'a, S: Simd>(s: S, a: &'a [Self], to: &'a mut [Self::Group<S>]) -> &'a [Self::Group<S>];
     /// One group in all lanes.
-    fn left<S: Simd>(s: S, a: &Self::Group<S>) -> Self::Left<S>;
+    fn left<S: Simd>(s: S, a: &Self::Group) -> Self::Left<S>;
     /// GROUP elements of each of sixteen columns.
     fn right<S: Simd>(s: S, b: &[Self::Weight]) -> Self::Right<S>;
     fn add<S: Simd>(s: S, sum: Self::Sum<S>, a: Self::Left<S>, b: Self::Right<S>) -> Self::Sum<S>;
@@ -59,7 +57,7 @@ impl Element for f32 {
 }
 
 impl Step for f32 {
-    type Group<S: Simd> = f32;
+    type Group = f32;
     type Left<S: Simd> = S::F;
     type Right<S: Simd> = S::F;
     type Sum<S: Simd> = S::F;
@@ -67,10 +65,6 @@ impl Step for f32 {
     #[inline(always)]
     fn zero<S: Simd>(s: S) -> S::F {
         s.splat(0.0)
-    }
-    #[inline(always)]
-    fn groups<'a, S: Simd>(_: S, a: &'a [f32], _: &'a mut [f32]) -> &'a [f32] {
-        a
     }
     #[inline(always)]
     fn left<S: Simd>(s: S, a: &f32) -> S::F {
@@ -106,7 +100,7 @@ impl Element for bf16 {
 }
 
 impl Step for bf16 {
-    type Group<S: Simd> = S::Pair;
+    type Group = [bf16; 2];
     type Left<S: Simd> = S::Pairs;
     type Right<S: Simd> = S::Pairs;
     type Sum<S: Simd> = S::F;
@@ -116,11 +110,7 @@ impl Step for bf16 {
         s.splat(0.0)
     }
     #[inline(always)]
-    fn groups<'a, S: Simd>(s: S, a: &'a [bf16], to: &'a mut [S::Pair]) -> &'a [S::Pair] {
-        s.pairs(a, to)
-    }
-    #[inline(always)]
-    fn left<S: Simd>(s: S, a: &S::Pair) -> S::Pairs {
+    fn left<S: Simd>(s: S, a: &[bf16; 2]) -> S::Pairs {
         s.splat_pair(a)
     }
     #[inline(always)]
@@ -153,7 +143,7 @@ impl Element for u8 {
 }
 
 impl Step for u8 {
-    type Group<S: Simd> = [u8; 4];
+    type Group = [u8; 4];
     type Left<S: Simd> = S::Quads;
     type Right<S: Simd> = S::Quads;
     type Sum<S: Simd> = S::I;
@@ -161,10 +151,6 @@ impl Step for u8 {
     #[inline(always)]
     fn zero<S: Simd>(s: S) -> S::I {
         s.zero_sums()
-    }
-    #[inline(always)]
-    fn groups<'a, S: Simd>(_: S, a: &'a [u8], _: &'a mut [[u8; 4]]) -> &'a [[u8; 4]] {
-        bytemuck::cast_slice(a)
     }
     #[inline(always)]
     fn left<S: Simd>(s: S, a: &[u8; 4]) -> S::Quads {
@@ -232,7 +218,6 @@ fn register_block<S: Simd, T: Step, const ROWS: usize, const PANELS: usize>(
 ) {
     let (tile, panel_row) = (TILE * T::ROW, LANES * T::GROUP); // elements
     let mut sums = [[T::zero(s); PANELS]; ROWS];
-    let mut converted = [[T::Group::<S>::zeroed(); TILE]; ROWS];
     for step in 0..a[0].len() / tile {
         let tiles = [&a[0][step * tile..][..tile], &a[1][step * tile..][..tile]];
         for r in 0..ROWS {
@@ -240,9 +225,9 @@ fn register_block<S: Simd, T: Step, const ROWS: usize, const PANELS: usize>(
             s.prefetch(from.as_ptr().wrapping_add(TILES_AHEAD * tile));
         }
         let mut rows = [[].as_slice(); ROWS];
-        for (r, converted) in converted.iter_mut().enumerate() {
+        for (r, to) in rows.iter_mut().enumerate() {
             let from = &tiles[(row + r) / TILE][(row + r) % TILE * T::ROW..][..T::ROW];
-            rows[r] = &T::groups(s, from, converted)[..TILE];
+            *to = &bytemuck::cast_slice::<T, T::Group>(from)[..TILE];
         }
         let mut panels = b;
         for panel in &mut panels {

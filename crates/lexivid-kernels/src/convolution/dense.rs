@@ -94,7 +94,7 @@ fn convolve<X: Number, T: Factor>(plan: &Plan, input: Input<X>, b: &[T]) {
             let (tiles, lines) = (cut.off::<T>(tiles_len), cut.off::<T>(lines_len));
             let filled = &mut tiles[..rows.len().div_ceil(TILE) * row_of_tiles];
             plan.isa.run(Gather { input, outputs: rows.clone(), tiles: filled, lines });
-            plan.isa.run(Task { plan, a: tiles, origin: rows.start, b, rows, columns });
+            T::multiply(Task { plan, a: tiles, origin: rows.start, b, first: 0, rows, columns });
         });
     });
 }

@@ -1,5 +1,5 @@
 use crate::{
-    product::Element,
+    matmul::Multiply,
     simd::{LANES, Simd},
 };
 use bytemuck::Pod;
@@ -52,6 +52,6 @@ impl Number for bf16 {
 }
 
 /// What products multiply and activations are stored in.
-pub(super) trait Factor: Number + Element<Weight = Self> {}
+pub(super) trait Factor: Number + Multiply<Weight = Self> {}
 
-impl<T: Number + Element<Weight = T>> Factor for T {}
+impl<T: Number + Multiply<Weight = T>> Factor for T {}

@@ -23,8 +23,7 @@ type Two<T> = [T; 2];
 impl Simd for Avx2 {
     type F = Two<__m256>;
     type I = Two<__m256i>;
-    type Pair = [f32; 2];
-    type Pairs = (Two<__m256>, Two<__m256>);
+    type Pairs = ();
     type Quads = (Two<__m256i>, Two<__m256i>);
 
     const ROWS: usize = 4;
@@ -116,29 +115,17 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
-    fn load_pairs(self, x: &[bf16; 2 * LANES]) -> Self::Pairs {
+    fn widen_pairs(self, x: &[bf16; 2 * LANES]) -> [Self::F; 2] {
         unsafe {
             let upper = _mm256_set1_epi32(0xffff_0000_u32 as i32);
             let pairs = [_mm256_loadu_si256(x.as_ptr().cast()), _mm256_loadu_si256(x.as_ptr().add(16).cast())];
             let first = [_mm256_slli_epi32::<16>(pairs[0]), _mm256_slli_epi32::<16>(pairs[1])];
             let second = [_mm256_and_si256(pairs[0], upper), _mm256_and_si256(pairs[1], upper)];
-            (
+            [
                 [_mm256_castsi256_ps(first[0]), _mm256_castsi256_ps(first[1])],
                 [_mm256_castsi256_ps(second[0]), _mm256_castsi256_ps(second[1])],
-            )
+            ]
         }
-    }
-    #[inline(always)]
-    fn pairs<'a>(self, x: &'a [bf16], wide: &'a mut [[f32; 2]]) -> &'a [[f32; 2]] {
-        super::widened(self, x, wide)
-    }
-    #[inline(always)]
-    fn splat_pair(self, x: &[f32; 2]) -> Self::Pairs {
-        (self.splat(x[0]), self.splat(x[1]))
-    }
-    #[inline(always)]
-    fn dot_pairs(self, sum: Self::F, a: Self::Pairs, b: Self::Pairs) -> Self::F {
-        self.mul_add(a.1, b.1, self.mul_add(a.0, b.0, sum))
     }
     #[inline(always)]
     fn zero_sums(self) -> Self::I {

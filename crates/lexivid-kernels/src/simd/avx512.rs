@@ -2,8 +2,7 @@ use super::{LANES, Simd};
 use half::bf16;
 use std::arch::x86_64::*;
 
-/// AVX-512 as every processor has it that has any (F, BW, DQ, VL). Pairs of bf16 are widened to f32, and groups of bytes
-/// to 16 bits.
+/// AVX-512 as every processor has it that has any (F, BW, DQ, VL). Groups of bytes are widened to 16 bits.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512(());
 
@@ -22,8 +21,7 @@ impl Avx512 {
 impl Simd for Avx512 {
     type F = __m512;
     type I = __m512i;
-    type Pair = [f32; 2];
-    type Pairs = (__m512, __m512);
+    type Pairs = ();
     type Quads = (__m512i, __m512i);
 
     const ROWS: usize = 11;
@@ -109,25 +107,13 @@ impl Simd for Avx512 {
         }
     }
     #[inline(always)]
-    fn load_pairs(self, x: &[bf16; 2 * LANES]) -> Self::Pairs {
+    fn widen_pairs(self, x: &[bf16; 2 * LANES]) -> [Self::F; 2] {
         unsafe {
             let pairs = _mm512_loadu_si512(x.as_ptr().cast());
             let first = _mm512_slli_epi32::<16>(pairs);
             let second = _mm512_and_si512(pairs, _mm512_set1_epi32(0xffff_0000_u32 as i32));
-            (_mm512_castsi512_ps(first), _mm512_castsi512_ps(second))
+            [_mm512_castsi512_ps(first), _mm512_castsi512_ps(second)]
         }
-    }
-    #[inline(always)]
-    fn pairs<'a>(self, x: &'a [bf16], wide: &'a mut [[f32; 2]]) -> &'a [[f32; 2]] {
-        super::widened(self, x, wide)
-    }
-    #[inline(always)]
-    fn splat_pair(self, x: &[f32; 2]) -> Self::Pairs {
-        (self.splat(x[0]), self.splat(x[1]))
-    }
-    #[inline(always)]
-    fn dot_pairs(self, sum: Self::F, a: Self::Pairs, b: Self::Pairs) -> Self::F {
-        self.mul_add(a.1, b.1, self.mul_add(a.0, b.0, sum))
     }
     #[inline(always)]
     fn zero_sums(self) -> Self::I {
@@ -215,6 +201,7 @@ macro_rules! as_avx512 {
             sum(x: Self::F) -> f32;
             maximum(x: Self::F) -> f32;
             load_bf16(x: &[bf16; LANES]) -> Self::F;
+            widen_pairs(x: &[bf16; 2 * LANES]) -> [Self::F; 2];
             zero_sums() -> Self::I;
             to_f32(x: Self::I) -> Self::F;
             reciprocal(x: Self::F) -> Self::F;

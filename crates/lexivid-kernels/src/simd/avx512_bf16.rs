@@ -25,7 +25,6 @@ impl Avx512Bf16 {
 impl Simd for Avx512Bf16 {
     as_avx512!();
 
-    type Pair = [bf16; 2];
     type Pairs = __m512bh;
     type Quads = <Avx512Vnni as Simd>::Quads;
 
@@ -41,10 +40,6 @@ impl Simd for Avx512Bf16 {
     #[inline(always)]
     fn load_pairs(self, x: &[bf16; 2 * LANES]) -> Self::Pairs {
         unsafe { pairs(_mm512_loadu_si512(x.as_ptr().cast())) }
-    }
-    #[inline(always)]
-    fn pairs<'a>(self, x: &'a [bf16], _: &'a mut [[bf16; 2]]) -> &'a [[bf16; 2]] {
-        bytemuck::cast_slice(x)
     }
     #[inline(always)]
     fn splat_pair(self, x: &[bf16; 2]) -> Self::Pairs {

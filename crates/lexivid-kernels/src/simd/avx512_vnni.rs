@@ -5,7 +5,7 @@ use super::{
 use half::bf16;
 use std::arch::x86_64::*;
 
-/// AVX-512 with products of bytes (AVX512_VNNI): Cascade Lake, Ice Lake and later. Pairs of bf16 are widened to f32.
+/// AVX-512 with products of bytes (AVX512_VNNI): Cascade Lake, Ice Lake and later.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512Vnni(Avx512);
 
@@ -25,19 +25,11 @@ impl Avx512Vnni {
 impl Simd for Avx512Vnni {
     as_avx512!();
 
-    type Pair = <Avx512 as Simd>::Pair;
-    type Pairs = <Avx512 as Simd>::Pairs;
+    type Pairs = ();
     type Quads = __m512i;
 
     forward! {
         store_bf16(x: Self::F, to: &mut [bf16; LANES]);
-        load_pairs(x: &[bf16; 2 * LANES]) -> Self::Pairs;
-        splat_pair(x: &Self::Pair) -> Self::Pairs;
-        dot_pairs(sum: Self::F, a: Self::Pairs, b: Self::Pairs) -> Self::F;
-    }
-    #[inline(always)]
-    fn pairs<'a>(self, x: &'a [bf16], wide: &'a mut [Self::Pair]) -> &'a [Self::Pair] {
-        self.0.pairs(x, wide)
     }
     #[inline(always)]
     fn load_quads(self, x: &[i8; 4 * LANES]) -> Self::Quads {

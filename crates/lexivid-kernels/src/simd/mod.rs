@@ -27,7 +27,6 @@ pub(crate) use avx512_vnni::Avx512Vnni;
 pub(crate) use neon::Neon;
 pub(crate) use portable::Portable;
 
-use bytemuck::Pod;
 use half::bf16;
 
 /// Lanes of a vector.
@@ -47,9 +46,7 @@ pub(crate) trait Simd: Copy + Send + Sync {
     type F: Copy;
     /// Sixteen sums of i32.
     type I: Copy;
-    /// A pair of bf16 as it is read on the left of a product: as it is, or widened to f32 where no instruction multiplies it.
-    type Pair: Pod;
-    /// Sixteen pairs of bf16.
+    /// Sixteen pairs of bf16, where an instruction multiplies them ([`crate::Isa::multiplies_bf16`]).
     type Pairs: Copy;
     /// Sixteen groups of four bytes.
     type Quads: Copy;
@@ -82,13 +79,19 @@ pub(crate) trait Simd: Copy + Send + Sync {
     /// Rounded to nearest, ties to even.
     fn store_bf16(self, x: Self::F, to: &mut [bf16; LANES]);
 
-    fn load_pairs(self, x: &[bf16; 2 * LANES]) -> Self::Pairs;
-    /// Pairs of a whole number of vectors: as they are, or widened into `wide`.
-    fn pairs<'a>(self, x: &'a [bf16], wide: &'a mut [Self::Pair]) -> &'a [Self::Pair];
+    /// The first of sixteen pairs, and the second.
+    fn widen_pairs(self, x: &[bf16; 2 * LANES]) -> [Self::F; 2];
+    fn load_pairs(self, _x: &[bf16; 2 * LANES]) -> Self::Pairs {
+        unreachable!("pairs are widened where no instruction multiplies them")
+    }
     /// One pair in all lanes.
-    fn splat_pair(self, x: &Self::Pair) -> Self::Pairs;
+    fn splat_pair(self, _x: &[bf16; 2]) -> Self::Pairs {
+        unreachable!("pairs are widened where no instruction multiplies them")
+    }
     /// `sum + a.0 * b.0 + a.1 * b.1` in every lane.
-    fn dot_pairs(self, sum: Self::F, a: Self::Pairs, b: Self::Pairs) -> Self::F;
+    fn dot_pairs(self, _sum: Self::F, _a: Self::Pairs, _b: Self::Pairs) -> Self::F {
+        unreachable!("pairs are widened where no instruction multiplies them")
+    }
 
     fn zero_sums(self) -> Self::I;
     /// Four signed bytes a lane, on the right of a product.
@@ -138,14 +141,4 @@ pub(crate) trait Simd: Copy + Send + Sync {
         self.store(x, &mut lanes);
         to.copy_from_slice(&lanes[..to.len()]);
     }
-}
-
-/// [`Simd::pairs`] where they are widened.
-#[inline(always)]
-fn widened<'a, S: Simd>(s: S, x: &[bf16], wide: &'a mut [[f32; 2]]) -> &'a [[f32; 2]] {
-    let to = wide.as_flattened_mut().as_chunks_mut::<LANES>().0;
-    for (x, to) in x.as_chunks::<LANES>().0.iter().zip(to) {
-        s.store(s.load_bf16(x), to);
-    }
-    wide
 }

@@ -48,8 +48,7 @@ macro_rules! each {
 impl Simd for Neon {
     type F = Four<float32x4_t>;
     type I = Four<int32x4_t>;
-    type Pair = [f32; 2];
-    type Pairs = (Four<float32x4_t>, Four<float32x4_t>);
+    type Pairs = ();
     type Quads = (Four<int16x8_t>, Four<int16x8_t>);
 
     const ROWS: usize = 4;
@@ -135,26 +134,14 @@ impl Simd for Neon {
         }
     }
     #[inline(always)]
-    fn load_pairs(self, x: &[bf16; 2 * LANES]) -> Self::Pairs {
+    fn widen_pairs(self, x: &[bf16; 2 * LANES]) -> [Self::F; 2] {
         unsafe {
             let pairs = each!(i => vreinterpretq_u32_u16(vld1q_u16(x.as_ptr().cast::<u16>().add(8 * i))));
-            (
+            [
                 each!(i => vreinterpretq_f32_u32(vshlq_n_u32::<16>(pairs[i]))),
                 each!(i => vreinterpretq_f32_u32(vandq_u32(pairs[i], vdupq_n_u32(0xffff_0000)))),
-            )
+            ]
         }
-    }
-    #[inline(always)]
-    fn pairs<'a>(self, x: &'a [bf16], wide: &'a mut [[f32; 2]]) -> &'a [[f32; 2]] {
-        super::widened(self, x, wide)
-    }
-    #[inline(always)]
-    fn splat_pair(self, x: &[f32; 2]) -> Self::Pairs {
-        (self.splat(x[0]), self.splat(x[1]))
-    }
-    #[inline(always)]
-    fn dot_pairs(self, sum: Self::F, a: Self::Pairs, b: Self::Pairs) -> Self::F {
-        self.mul_add(a.1, b.1, self.mul_add(a.0, b.0, sum))
     }
     #[inline(always)]
     fn zero_sums(self) -> Self::I {

@@ -13,8 +13,7 @@ fn each(lane: impl Fn(usize) -> f32) -> [f32; LANES] {
 impl Simd for Portable {
     type F = [f32; LANES];
     type I = [i32; LANES];
-    type Pair = [f32; 2];
-    type Pairs = [[f32; LANES]; 2];
+    type Pairs = ();
     type Quads = [[i32; LANES]; 4];
 
     const ROWS: usize = 2;
@@ -88,20 +87,8 @@ impl Simd for Portable {
         }
     }
     #[inline(always)]
-    fn load_pairs(self, x: &[bf16; 2 * LANES]) -> Self::Pairs {
+    fn widen_pairs(self, x: &[bf16; 2 * LANES]) -> [Self::F; 2] {
         [each(|i| x[2 * i].to_f32()), each(|i| x[2 * i + 1].to_f32())]
-    }
-    #[inline(always)]
-    fn pairs<'a>(self, x: &'a [bf16], wide: &'a mut [[f32; 2]]) -> &'a [[f32; 2]] {
-        super::widened(self, x, wide)
-    }
-    #[inline(always)]
-    fn splat_pair(self, x: &[f32; 2]) -> Self::Pairs {
-        x.map(|x| [x; LANES])
-    }
-    #[inline(always)]
-    fn dot_pairs(self, sum: Self::F, a: Self::Pairs, b: Self::Pairs) -> Self::F {
-        self.mul_add(a[1], b[1], self.mul_add(a[0], b[0], sum))
     }
     #[inline(always)]
     fn zero_sums(self) -> Self::I {
