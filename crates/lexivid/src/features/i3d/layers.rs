@@ -102,7 +102,7 @@ impl Unit3d {
     pub fn new(window: Window, input: usize, output: usize, terms: Terms, vb: VarBuilder) -> Result<Self> {
         let width = window.kernel.iter().product::<usize>() * input;
         let weights = vb.get((width, output), "weight")?;
-        let minimal = terms.large && window.kernel == [3; 3] && window.stride == [1; 3] && input % 16 == 0;
+        let minimal = terms.large && window.kernel == [3; 3] && window.stride == [1; 3] && input.is_multiple_of(16);
         let filter = if minimal && terms.precision == Precision::F32 {
             Filter::Minimal(Winograd::new(&weights.t()?.flatten_all()?.to_vec1()?, output, window))
         } else {
