@@ -4,6 +4,7 @@ use crate::{
     attention::{Attention, Heads, Mask, Values},
     block::{BLOCK, Block, TILE},
     matrix::panel_len,
+    norm::lanes,
     operand::blocks,
     product::Element,
     shared::Shared,
@@ -190,6 +191,28 @@ fn through_softmax<S: Simd>(s: S, weights: &[f32], gradients: &mut [f32], scale:
     }
 }
 
+/// Up to sixteen rows and columns of a view.
+#[inline(always)]
+fn put_tile<S: Simd>(s: S, from: View, rows: usize, columns: usize, tile: &mut [[f32; LANES]; TILE]) {
+    let (rows, columns) = (rows.min(TILE), columns.min(LANES));
+    if rows == 0 || columns == 0 {
+        return;
+    }
+    let values = &from.values[from.start..];
+    if from.column == 1 {
+        for (row, to) in tile.iter_mut().take(rows).enumerate() {
+            let values = &values[row * from.row..][..columns];
+            s.store(lanes(s, values, 0.0), to);
+        }
+    } else {
+        for column in 0..columns {
+            for (row, value) in values[column * from.column..].iter().step_by(from.row).take(rows).enumerate() {
+                tile[row][column] = *value;
+            }
+        }
+    }
+}
+
 /// A B^T, A `[m, k]`, B `[n, k]`; `each` gets the rows of its blocks.
 #[inline(always)]
 fn product<S: Simd>(
@@ -203,20 +226,32 @@ fn product<S: Simd>(
     let of_tiles = blocks::<f32>(k) * TILE * f32::ROW;
     left.resize(m.next_multiple_of(BLOCK) / TILE * of_tiles);
     left.fill(0.0);
-    for row in 0..m {
-        let to = &mut left[row / TILE * of_tiles..][..of_tiles];
-        for i in 0..k {
-            to[(i / f32::ROW * TILE + row % TILE) * f32::ROW + i % f32::ROW] =
-                a.values[a.start + row * a.row + i * a.column];
+    for (row, to) in left.chunks_exact_mut(of_tiles).enumerate() {
+        let count = m.saturating_sub(row * TILE).min(TILE);
+        for (block, tile) in to.as_chunks_mut::<LANES>().0.as_chunks_mut::<TILE>().0.iter_mut().enumerate() {
+            put_tile(
+                s,
+                View { start: a.start + row * TILE * a.row + block * LANES * a.column, ..a },
+                count,
+                k - block * LANES,
+                tile,
+            );
         }
     }
     let panel = panel_len::<f32>(k);
     right.resize(n.next_multiple_of(BLOCK) / TILE * panel);
     right.fill(0.0);
-    for column in 0..n {
-        let to = &mut right[column / TILE * panel..][..panel];
-        for i in 0..k {
-            to[i * TILE + column % TILE] = b.values[b.start + column * b.row + i * b.column];
+    for (column, to) in right.chunks_exact_mut(panel).enumerate() {
+        let count = n.saturating_sub(column * TILE).min(TILE);
+        let b = b.transposed();
+        for (block, tile) in to.as_chunks_mut::<LANES>().0.as_chunks_mut::<TILE>().0.iter_mut().enumerate() {
+            put_tile(
+                s,
+                View { start: b.start + block * TILE * b.row + column * LANES * b.column, ..b },
+                k - block * TILE,
+                count,
+                tile,
+            );
         }
     }
     let mut block = Block::ZERO;
