@@ -42,6 +42,7 @@ mod scratch;
 mod shared;
 mod simd;
 mod softmax;
+mod task;
 mod widened;
 
 pub use attention::{Attention, Heads, Mask, Values, attention};

@@ -4,11 +4,11 @@
 use crate::{
     aligned::Aligned,
     block::{BLOCK, TILE},
-    matmul::Task,
     matrix::panel_len,
     operand::blocks,
     product::Element,
     simd::{Kernel, LANES, Simd},
+    task::Task,
 };
 use half::bf16;
 use std::cell::RefCell;

@@ -7,11 +7,12 @@ use super::{
 use crate::{
     Epilogue, Isa, Matrix, Out, Values,
     block::{BLOCK, TILE},
-    matmul::{Plan, Task, share_out},
+    matmul::share_out,
     matrix::Weights,
     operand::blocks,
     scratch::{Cut, SCRATCH},
     simd::LANES,
+    task::{Plan, Task},
 };
 
 /// A convolution of all channels with each other, as an implicit product: what the kernel sees at a block of outputs is gathered as the left

@@ -6,11 +6,11 @@ use super::{gather::Input, number::Number};
 use crate::{
     block::{BLOCK, Block, TILE},
     epilogue::{expect, finish},
-    matmul::Plan,
     matrix::panel_len,
     product::LINES_AHEAD,
     scratch::{Cut, SCRATCH},
     simd::{Kernel, LANES, Simd},
+    task::Plan,
 };
 use rayon::prelude::*;
 use std::ops::Range;
