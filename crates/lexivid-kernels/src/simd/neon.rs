@@ -2,7 +2,7 @@ use super::{LANES, Simd};
 use half::bf16;
 use std::arch::aarch64::*;
 
-/// NEON, as every processor of 64-bit ARM has it. A vector is four registers. Pairs of bf16 are widened to f32, and groups of bytes to
+/// NEON, as every processor of 64-bit ARM has it. A vector is four registers. Groups of bytes are widened to
 /// 16 bits.
 #[derive(Clone, Copy)]
 pub(crate) struct Neon(());
