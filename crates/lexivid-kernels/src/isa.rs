@@ -110,7 +110,7 @@ impl Isa {
         false
     }
 
-    /// Whether products of bf16 are faster than those of f32.
+    /// Whether tiles or an instruction multiply pairs of bf16; elsewhere they are multiplied as f32. Where this is the best there is, it is faster than f32.
     pub fn multiplies_bf16(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         return matches!(self.0, Path::Avx512Bf16 | Path::Amx);
