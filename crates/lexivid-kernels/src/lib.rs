@@ -46,7 +46,7 @@ mod task;
 mod widened;
 
 pub use attention::{Attention, Heads, Mask, Values, attention};
-pub use convolution::{Convolution, Depthwise, Padding, Volume, Window, Winograd, average_pool, max_pool};
+pub use convolution::{Convolution, Depthwise, Padding, Volume, Window, average_pool, max_pool};
 pub use epilogue::{Activation, Columns, Epilogue, Out};
 pub use gradient::{
     activate, activation_gradient, attention_gradient, gate, gate_gradient, layer_norm_gradient, rms_norm_gradient,

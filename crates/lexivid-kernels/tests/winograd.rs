@@ -3,7 +3,7 @@
 mod support;
 
 use half::bf16;
-use lexivid_kernels::{Activation, Columns, Epilogue, Isa, Out, Padding, Values, Volume, Window, Winograd};
+use lexivid_kernels::{Activation, Columns, Convolution, Epilogue, Isa, Out, Padding, Values, Volume, Window};
 use proptest::prelude::*;
 use support::*;
 
@@ -65,7 +65,7 @@ impl Case {
         (0..self.batch * t * h * w).map(|i| [i / (w * h * t), i / (w * h) % t, i / w % h, i % w]).collect()
     }
 
-    /// Values and errors, by the bound that [`Winograd::run`] states.
+    /// Values and errors, by the bound that [`Convolution::run`] states.
     fn exact(&self, x: &[f32], weights: &[f32], bias: &[f32]) -> Vec<(f64, f64)> {
         let (channels, width, [frames, ..]) = (self.channels, self.taps() * self.channels, self.window.kernel);
         let weight = |column: usize, t: usize, y: usize, x: usize, c: usize| {
@@ -145,7 +145,7 @@ proptest! {
         let weights = values(case.seed ^ 1, case.outputs * case.taps() * case.channels);
         let bias = values(case.seed ^ 2, case.outputs);
         let exact = case.exact(&x, &weights, &bias);
-        let layer = Winograd::new(&weights, case.outputs, case.window);
+        let layer = Convolution::minimal(&weights, case.outputs, case.window);
         let epilogue = Epilogue { bias: Some(&bias), activation: Some(Activation::Relu), scale: None };
         let volume = case.volume(if in_bf16 { Values::Bf16(&rounded) } else { Values::F32(&x) });
         let positive: Vec<f64> = exact.iter().map(|(value, _)| value.max(0.0)).collect();
@@ -168,7 +168,7 @@ proptest! {
 fn what_is_not_finite_hits_the_tiles_that_see_it() {
     let window = Window { kernel: [3; 3], stride: [1; 3], padding: Padding::Same };
     let case = Case { batch: 2, size: [5, 9, 14], channels: 16, outputs: 40, window, seed: 7 };
-    let layer = Winograd::new(&values(1, 40 * 27 * 16), 40, window);
+    let layer = Convolution::minimal(&values(1, 40 * 27 * 16), 40, window);
     let mut x = case.input();
     for isa in isas() {
         let run = |x: &[f32]| {
@@ -195,18 +195,18 @@ fn what_is_not_finite_hits_the_tiles_that_see_it() {
 #[test]
 #[should_panic(expected = "channels: expected a multiple of 16, got 3")]
 fn few_channels_are_refused() {
-    Winograd::new(&[0.0; 27], 1, Window::flat(3, 1, Padding::Same));
+    Convolution::minimal(&[0.0; 27], 1, Window::flat(3, 1, Padding::Same));
 }
 
 #[test]
 #[should_panic(expected = "kernel and stride")]
 fn another_stride_is_refused() {
-    Winograd::new(&[0.0; 9 * 16], 1, Window::flat(3, 2, Padding::Same));
+    Convolution::minimal(&[0.0; 9 * 16], 1, Window::flat(3, 2, Padding::Same));
 }
 
 #[test]
 fn no_frames_and_no_tasks() {
-    let layer = Winograd::new(&[0.0; 9 * 16], 1, Window::flat(3, 1, Padding::Same));
+    let layer = Convolution::minimal(&[0.0; 9 * 16], 1, Window::flat(3, 1, Padding::Same));
     let nothing = Volume { values: Values::F32(&[]), batch: 0, size: [1, 4, 4], channels: 16 };
     layer.run(Isa::best(), &nothing, &Epilogue::default(), Out::Rows(&mut []));
 }

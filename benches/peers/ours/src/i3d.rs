@@ -1,6 +1,6 @@
 use super::Timing;
 use lexivid_kernels::{
-    Activation, Convolution, Epilogue, Isa, Matrix, Out, Padding, Precision, Values, Volume, Window, Winograd,
+    Activation, Convolution, Epilogue, Isa, Matrix, Out, Padding, Precision, Values, Volume, Window,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -28,15 +28,10 @@ struct Layer {
 /// One convolution with bias and ReLU, ready to run as lexivid's I3D has it; input and output in the precision of its products.
 struct Ready {
     layer: Layer,
-    filter: Filter,
+    convolution: Convolution,
     bias: Vec<f32>,
     input: Numbers,
     output: Numbers,
-}
-
-enum Filter {
-    Direct(Convolution),
-    Minimal(Winograd),
 }
 
 enum Numbers {
@@ -74,10 +69,10 @@ impl Ready {
         let weights = numbers(layer.out_channels * width);
         let window = Window { kernel: layer.kernel, stride: layer.stride, padding: Padding::Same };
         let minimal = layer.kernel == [3; 3] && layer.in_channels.is_multiple_of(16) && layer.input_size[1] > 7;
-        let filter = if minimal && precision == Precision::F32 {
-            Filter::Minimal(Winograd::new(&weights, layer.out_channels, window))
+        let convolution = if minimal && precision == Precision::F32 {
+            Convolution::minimal(&weights, layer.out_channels, window)
         } else {
-            Filter::Direct(Convolution::new(Matrix::pack(&weights, layer.out_channels, width, precision), window))
+            Convolution::new(Matrix::pack(&weights, layer.out_channels, width, precision), window)
         };
         let input = numbers(layer.input_size.iter().product::<usize>() * layer.in_channels);
         let outputs = window.output(layer.input_size).iter().product::<usize>() * layer.out_channels;
@@ -88,7 +83,7 @@ impl Ready {
                 (Numbers::Bf16(input), Numbers::Bf16(vec![half::bf16::ZERO; outputs]))
             }
         };
-        Self { bias: numbers(layer.out_channels), filter, layer, input, output }
+        Self { bias: numbers(layer.out_channels), convolution, layer, input, output }
     }
 
     fn run(&mut self, isa: Isa) {
@@ -102,9 +97,6 @@ impl Ready {
             Numbers::Bf16(values) => Out::Bf16(values),
         };
         let epilogue = Epilogue { bias: Some(&self.bias), activation: Some(Activation::Relu), scale: None };
-        match &self.filter {
-            Filter::Direct(convolution) => convolution.run(isa, &volume, &epilogue, out),
-            Filter::Minimal(convolution) => convolution.run(isa, &volume, &epilogue, out),
-        }
+        self.convolution.run(isa, &volume, &epilogue, out);
     }
 }

@@ -17,4 +17,3 @@ pub use depthwise::Depthwise;
 pub use max_pool::max_pool;
 pub use volume::Volume;
 pub use window::{Padding, Window};
-pub use winograd::Winograd;

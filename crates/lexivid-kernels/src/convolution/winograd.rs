@@ -1,8 +1,8 @@
 //! Minimal filtering F(4 x 4, 3 x 3) (Winograd; Lavin and Gray, arXiv 1509.09308, section 4.3).
 
-use super::{Volume, Window, gather::Input, number::Number};
+use super::{Window, gather::Input, number::Number};
 use crate::{
-    Epilogue, Isa, Matrix, Out, Precision, Values,
+    Epilogue, Isa, Matrix, Precision,
     block::{BLOCK, Block, TILE},
     epilogue::{Sink, finish_at},
     matrix::{Weights, panel_len},
@@ -21,21 +21,12 @@ const ELEMENTS: usize = IN * IN;
 /// Output frames of a task: so many that weights, which come from the third cache, are used often enough.
 const FRAMES: usize = 4;
 
-/// A convolution in f32 whose kernel is 3 x 3 in height and width, and of any length in time, with a quarter of the products of
-/// [`crate::Convolution`]: 36 for the 16 outputs of a tile of 4 x 4. Its weights take four times as much memory.
+/// U, `[C_out, T C_in]` for each of the 36 elements of a transformed tile.
 #[derive(Debug, Clone)]
-pub struct Winograd {
-    /// U, `[C_out, T C_in]` for each of the 36 elements of a transformed tile.
-    weights: Vec<Matrix>,
-    window: Window,
-    channels: usize,
-}
+pub(super) struct Winograd(Vec<Matrix>);
 
 impl Winograd {
-    /// From weights `[C_out, K]`, K = `[T, 3, 3, C_in]` of the kernel, row-major.
-    ///
-    /// # Panics
-    /// If the window is another in height and width or has a stride there, if C_in is no multiple of 16, or if these are not all weights.
+    /// [`super::Convolution::minimal`].
     pub fn new(weights: &[f32], outputs: usize, window: Window) -> Self {
         let [frames, ..] = window.kernel;
         assert_eq!((&window.kernel[1..], &window.stride[1..]), (&[3, 3][..], &[1, 1][..]), "kernel and stride");
@@ -65,41 +56,22 @@ impl Winograd {
             }
             Matrix::pack(&transformed, outputs, frames * channels, Precision::F32)
         };
-        Self { weights: (0..ELEMENTS).into_par_iter().map(element).collect(), window, channels }
-    }
-
-    /// How it goes over its input.
-    pub fn window(&self) -> &Window {
-        &self.window
+        Self((0..ELEMENTS).into_par_iter().map(element).collect())
     }
 
     /// C_out.
-    pub fn channels(&self) -> usize {
-        self.weights[0].columns()
+    pub fn outputs(&self) -> usize {
+        self.0[0].columns()
     }
 
-    /// As [`crate::Convolution::run`]. Error against exact arithmetic, before the activation: at most (T C_in + 32) 2^-24 of what the same
-    /// transforms with all numbers taken absolute give; as a rule some ten times that of [`crate::Convolution`]. What is not finite in the input
-    /// hits all outputs of the tiles that see it.
-    ///
-    /// # Panics
-    /// If shapes do not fit.
-    pub fn run(&self, isa: Isa, x: &Volume, epilogue: &Epilogue, out: Out) {
-        x.check();
-        assert_eq!(x.channels, self.channels, "channels of the input");
-        if let Some(bias) = epilogue.bias {
-            assert_eq!(bias.len(), self.channels(), "values of the bias");
-        }
-        assert!(!matches!(out, Out::Gated(_)), "results as they are, got a gate for them");
-        let axes = &self.window.axes(x.size);
-        let [t, h, w] = axes.map(|axis| axis.output);
-        out.fill(isa, (x.batch * t * h * w, self.channels()), |sink| {
-            let layer = Layer { weights: &self.weights, batch: x.batch, epilogue, sink };
-            match x.values {
-                Values::F32(x) => layer.run(isa, Input { x, axes, channels: self.channels }),
-                Values::Bf16(x) => layer.run(isa, Input { x, axes, channels: self.channels }),
-            }
-        });
+    /// T C_in.
+    pub fn width(&self) -> usize {
+        self.0[0].width()
+    }
+
+    /// All outputs of `batch` items, to `sink`.
+    pub fn run<X: Number>(&self, isa: Isa, input: Input<X>, batch: usize, epilogue: &Epilogue, sink: Sink) {
+        Layer { weights: &self.0, batch, epilogue, sink }.run(isa, input);
     }
 }
 

@@ -5,8 +5,7 @@ use candle_core::Result;
 use candle_nn::VarBuilder;
 use half::bf16;
 use lexivid_kernels::{
-    Activation, Columns, Convolution, Epilogue, Isa, Matrix, Out, Padding, Precision, Values, Volume, Window, Winograd,
-    max_pool,
+    Activation, Columns, Convolution, Epilogue, Isa, Matrix, Out, Padding, Precision, Values, Volume, Window, max_pool,
 };
 
 /// A window with TensorFlow's 'same' padding, as all of I3D's.
@@ -80,13 +79,8 @@ impl Activations {
 
 /// A convolution, its batch norm and ReLU.
 pub(super) struct Unit3d {
-    filter: Filter,
+    convolution: Convolution,
     bias: Vec<f32>, // [C_out]
-}
-
-enum Filter {
-    Direct(Convolution),
-    Minimal(Winograd),
 }
 
 /// What layers have in common.
@@ -103,31 +97,24 @@ impl Unit3d {
         let width = window.kernel.iter().product::<usize>() * input;
         let weights = vb.get((width, output), "weight")?;
         let minimal = terms.large && window.kernel == [3; 3] && window.stride == [1; 3] && input.is_multiple_of(16);
-        let filter = if minimal && terms.precision == Precision::F32 {
-            Filter::Minimal(Winograd::new(&weights.t()?.flatten_all()?.to_vec1()?, output, window))
+        let convolution = if minimal && terms.precision == Precision::F32 {
+            Convolution::minimal(&weights.t()?.flatten_all()?.to_vec1()?, output, window)
         } else {
             let weights = weights.flatten_all()?.to_vec1()?;
-            Filter::Direct(Convolution::new(Matrix::pack_transposed(&weights, output, width, terms.precision), window))
+            Convolution::new(Matrix::pack_transposed(&weights, output, width, terms.precision), window)
         };
-        Ok(Self { filter, bias: vb.get(output, "bias")?.to_vec1()? })
+        Ok(Self { convolution, bias: vb.get(output, "bias")?.to_vec1()? })
     }
 
     /// `[B, T, H, W, C_in]` -> `[B, T / stride, H / stride, W / stride, C_out]`, sizes rounded up.
     pub fn forward(&self, isa: Isa, x: &Volume, out: &mut Activations) {
-        let window = match &self.filter {
-            Filter::Direct(convolution) => convolution.window(),
-            Filter::Minimal(convolution) => convolution.window(),
-        };
-        out.reshape(x.batch, window.output(x.size), self.bias.len());
+        out.reshape(x.batch, self.convolution.window().output(x.size), self.bias.len());
         self.forward_to(isa, x, out.columns(0));
     }
 
     fn forward_to(&self, isa: Isa, x: &Volume, out: Out) {
         let epilogue = Epilogue { bias: Some(&self.bias), activation: Some(Activation::Relu), ..Epilogue::default() };
-        match &self.filter {
-            Filter::Direct(convolution) => convolution.run(isa, x, &epilogue, out),
-            Filter::Minimal(convolution) => convolution.run(isa, x, &epilogue, out),
-        }
+        self.convolution.run(isa, x, &epilogue, out);
     }
 }
 
