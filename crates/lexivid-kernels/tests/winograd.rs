@@ -20,12 +20,16 @@ struct Case {
 fn case() -> impl Strategy<Value = Case> {
     let zeros = || [0..3usize, 0..3usize];
     let padding = prop_oneof![Just(Padding::Same), [zeros(), zeros(), zeros()].prop_map(Padding::Explicit),];
-    let (channels, outputs) = (prop::sample::select(&[16, 32, 48]), prop::sample::select(&[1, 16, 33]));
-    (1..=2usize, [1..=10usize, 3..=10, 3..=10], channels, outputs, 1..=3usize, 1..=2usize, padding, any::<u64>())
-        .prop_map(|(batch, size, channels, outputs, frames, stride, padding, seed)| {
-            let window = Window { kernel: [frames.min(size[0]), 3, 3], stride: [stride, 1, 1], padding };
+    let kernel = prop::sample::select(&[(3, 1), (4, 1), (5, 2), (7, 2), (8, 2), (8, 3)]); // and stride
+    let (channels, outputs) = (prop::sample::select(&[1, 3, 16, 20, 32]), prop::sample::select(&[1, 16, 33]));
+    let time = [1..=3usize, 1..=2usize]; // kernel and stride
+    (1..=2usize, [1..=10usize, 1..=12, 1..=12], channels, outputs, time, kernel, padding, any::<u64>()).prop_map(
+        |(batch, size, channels, outputs, time, (kernel, stride), padding, seed)| {
+            let size = [size[0].max(time[0]), size[1].max(kernel), size[2].max(kernel)];
+            let window = Window { kernel: [time[0], kernel, kernel], stride: [time[1], stride, stride], padding };
             Case { batch, size, channels, outputs, window, seed }
-        })
+        },
+    )
 }
 
 impl Case {
@@ -67,19 +71,36 @@ impl Case {
 
     /// Values and errors, by the bound that [`Convolution::run`] states.
     fn exact(&self, x: &[f32], weights: &[f32], bias: &[f32]) -> Vec<(f64, f64)> {
-        let (channels, width, [frames, ..]) = (self.channels, self.taps() * self.channels, self.window.kernel);
+        let (channels, width, [frames, size, _]) = (self.channels, self.taps() * self.channels, self.window.kernel);
+        let stride = self.window.stride[1];
+        let taps = size.div_ceil(stride);
+        let out = 7 - taps;
         let weight = |column: usize, t: usize, y: usize, x: usize, c: usize| {
-            f64::from(weights[column * width + ((t * 3 + y) * 3 + x) * channels + c])
+            f64::from(weights[column * width + ((t * size + y) * size + x) * channels + c])
         };
+        // What is seen at one place of a tile: a frame, and what the stride passes over.
+        let mut seen = Vec::new();
+        for frame in 0..frames {
+            for place in 0..stride * stride * channels {
+                seen.push((frame, place / channels / stride, place / channels % stride, place % channels));
+            }
+        }
         // The transforms, all absolute: of weights, and below of what is seen.
-        let channels_seen: Vec<_> = (0..frames).flat_map(|frame| (0..channels).map(move |c| (frame, c))).collect();
         let u: Vec<Vec<[f64; 36]>> = (0..self.outputs)
             .map(|column| {
-                let of = |&(frame, c): &(usize, usize)| {
-                    let g = |k: usize| weight(column, frame, k / 3, k % 3, c).abs();
-                    std::array::from_fn(|i| (0..9).map(|k| G[i / 6][k / 3] * G[i % 6][k % 3] * g(k)).sum())
+                let of = |&(frame, down, across, c): &(usize, usize, usize, usize)| {
+                    let mut u = [0.0; 36];
+                    for y in (down..size).step_by(stride) {
+                        for x in (across..size).step_by(stride) {
+                            let g = weight(column, frame, y, x, c).abs();
+                            for (i, u) in u.iter_mut().enumerate() {
+                                *u += of_tap(i / 6, y / stride, taps) * of_tap(i % 6, x / stride, taps) * g;
+                            }
+                        }
+                    }
+                    u
                 };
-                channels_seen.iter().map(of).collect()
+                seen.iter().map(of).collect()
             })
             .collect();
         let mut all = Vec::new();
@@ -88,30 +109,33 @@ impl Case {
             let at = |frame: usize, y: usize, left: usize, c: usize| {
                 self.site(item, [t + frame, y, left]).map_or(0.0, |site| f64::from(x[site * channels + c]))
             };
-            let (top, first) = (y / 4 * 4, left / 4 * 4);
-            let of = |&(frame, c): &(usize, usize)| -> [f64; 36] {
-                let d: [f64; 36] = std::array::from_fn(|k| at(frame, top + k / 6, first + k % 6, c).abs());
+            let (top, first) = (y / out * out, left / out * out);
+            let of = |&(frame, down, across, c): &(usize, usize, usize, usize)| -> [f64; 36] {
+                let d: [f64; 36] = std::array::from_fn(|k| {
+                    at(frame, (top + k / 6) * stride + down, (first + k % 6) * stride + across, c).abs()
+                });
                 std::array::from_fn(|i| (0..36).map(|k| B[i / 6][k / 6] * B[i % 6][k % 6] * d[k]).sum())
             };
-            let v: Vec<[f64; 36]> = channels_seen.iter().map(of).collect();
+            let v: Vec<[f64; 36]> = seen.iter().map(of).collect();
             for column in 0..self.outputs {
                 let mut sum = f64::from(bias[column]);
-                for &(frame, c) in &channels_seen {
-                    for tap in 0..9 {
-                        sum += at(frame, y + tap / 3, left + tap % 3, c) * weight(column, frame, tap / 3, tap % 3, c);
-                    }
+                for k in 0..width {
+                    let (tap, c) = (k / channels, k % channels);
+                    let [frame, down, across] = [tap / (size * size), tap / size % size, tap % size];
+                    let value = at(frame, y * stride + down, left * stride + across, c);
+                    sum += value * weight(column, frame, down, across, c);
                 }
                 let product = |i: usize| v.iter().zip(&u[column]).map(|(v, u)| v[i] * u[i]).sum::<f64>();
-                let size: f64 = (0..36).map(|i| A[y % 4][i / 6] * A[left % 4][i % 6] * product(i)).sum();
-                let size = size + f64::from(bias[column].abs());
-                all.push((sum, (frames * channels + 32) as f64 * F32 * size));
+                let a = |i: usize| of_output(i / 6, y % out, out) * of_output(i % 6, left % out, out);
+                let size = (0..36).map(|i| a(i) * product(i)).sum::<f64>() + f64::from(bias[column].abs());
+                all.push((sum, (seen.len() + 32) as f64 * F32 * size));
             }
         }
         all
     }
 }
 
-/// The transforms of F(4, 3) with the points 0, 1, -1, 2, -2 and infinity, all absolute.
+/// The transforms with the points 0, 1, -1, 2, -2 and infinity, all absolute: B^T, and the powers of the points in G and A.
 const B: [[f64; 6]; 6] = [
     [4.0, 0.0, 5.0, 0.0, 1.0, 0.0],
     [0.0, 4.0, 4.0, 1.0, 1.0, 0.0],
@@ -120,23 +144,18 @@ const B: [[f64; 6]; 6] = [
     [0.0, 2.0, 1.0, 2.0, 1.0, 0.0],
     [0.0, 4.0, 0.0, 5.0, 0.0, 1.0],
 ];
-const G: [[f64; 3]; 6] = [
-    [0.25, 0.0, 0.0],
-    [1.0 / 6.0, 1.0 / 6.0, 1.0 / 6.0],
-    [1.0 / 6.0, 1.0 / 6.0, 1.0 / 6.0],
-    [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
-    [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
-    [0.0, 0.0, 1.0],
-];
-const A: [[f64; 6]; 4] = [
-    [1.0, 1.0, 1.0, 1.0, 1.0, 0.0],
-    [0.0, 1.0, 1.0, 2.0, 2.0, 0.0],
-    [0.0, 1.0, 1.0, 4.0, 4.0, 0.0],
-    [0.0, 1.0, 1.0, 8.0, 8.0, 1.0],
-];
+const POWERS: [[f64; 4]; 5] = [[1.0, 0.0, 0.0, 0.0], [1.0; 4], [1.0; 4], [1.0, 2.0, 4.0, 8.0], [1.0, 2.0, 4.0, 8.0]];
+
+fn of_output(element: usize, output: usize, outputs: usize) -> f64 {
+    POWERS.get(element).map_or(f64::from(output + 1 == outputs), |powers| powers[output])
+}
+
+fn of_tap(element: usize, tap: usize, taps: usize) -> f64 {
+    of_output(element, tap, taps) / [4.0, 6.0, 6.0, 24.0, 24.0, 1.0][element]
+}
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(16))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn minimal_filtering_is_exact_within_the_bound(case in case(), in_bf16 in any::<bool>()) {
@@ -166,47 +185,61 @@ proptest! {
 /// The others come out bit for bit.
 #[test]
 fn what_is_not_finite_hits_the_tiles_that_see_it() {
-    let window = Window { kernel: [3; 3], stride: [1; 3], padding: Padding::Same };
-    let case = Case { batch: 2, size: [5, 9, 14], channels: 16, outputs: 40, window, seed: 7 };
-    let layer = Convolution::minimal(&values(1, 40 * 27 * 16), 40, window);
-    let mut x = case.input();
-    for isa in isas() {
-        let run = |x: &[f32]| {
-            let mut got = vec![0.0; 2 * 5 * 9 * 14 * 40];
-            layer.run(isa, &case.volume(Values::F32(x)), &Epilogue::default(), Out::Rows(&mut got));
-            got
-        };
-        let clean = run(&x);
-        let at = (((5 + 2) * 9 + 4) * 14 + 7) * 16 + 3;
-        let finite = std::mem::replace(&mut x[at], f32::NAN);
-        let got = run(&x);
-        x[at] = finite;
-        for ([item, t, y, left], (got, clean)) in case.places().into_iter().zip(got.chunks(40).zip(clean.chunks(40))) {
-            let of_frame = item == 1 && (1..=3).contains(&t);
-            if of_frame && (3..=5).contains(&y) && (6..=8).contains(&left) {
-                assert!(got.iter().all(|x| x.is_nan()), "{isa}: {item} {t} {y} {left}");
-            } else if !(of_frame && y < 8 && (4..12).contains(&left)) {
-                assert_eq!(got, clean, "{isa}: {item} {t} {y} {left}");
+    // An output sees the NaN, which is at frame 2, line 4 and column 7.
+    for (kernel, stride, lines, columns) in [(3, 1, 3..=5, 6..=8), (7, 2, 1..=3, 2..=4)] {
+        let window = Window { kernel: [3, kernel, kernel], stride: [1, stride, stride], padding: Padding::Same };
+        let case = Case { batch: 2, size: [5, 15, 20], channels: 16, outputs: 40, window, seed: 7 };
+        let layer = Convolution::minimal(&values(1, 40 * 3 * kernel * kernel * 16), 40, window);
+        let out = 7 - kernel.div_ceil(stride);
+        let mut x = case.input();
+        let places = case.places();
+        for isa in isas() {
+            let run = |x: &[f32]| {
+                let mut got = vec![0.0; places.len() * 40];
+                layer.run(isa, &case.volume(Values::F32(x)), &Epilogue::default(), Out::Rows(&mut got));
+                got
+            };
+            let clean = run(&x);
+            let at = (((5 + 2) * 15 + 4) * 20 + 7) * 16 + 3;
+            let finite = std::mem::replace(&mut x[at], f32::NAN);
+            let got = run(&x);
+            x[at] = finite;
+            for ([item, t, y, left], (got, clean)) in places.iter().zip(got.chunks(40).zip(clean.chunks(40))) {
+                let of_frame = *item == 1 && (1..=3).contains(t);
+                // Six places of a tile, each of `stride` lines and columns of the padded input.
+                let sees = |at: usize, first: usize, before: usize| {
+                    let seen = (first / out * out) * stride..(first / out * out + 6) * stride;
+                    seen.contains(&(at + before))
+                };
+                let before = case.before();
+                if of_frame && lines.contains(y) && columns.contains(left) {
+                    assert!(got.iter().all(|x| x.is_nan()), "{isa}: {item} {t} {y} {left}");
+                } else if !(of_frame && sees(4, *y, before[1]) && sees(7, *left, before[2])) {
+                    assert_eq!(got, clean, "{isa}: {item} {t} {y} {left}");
+                }
             }
         }
     }
 }
 
 #[test]
-#[should_panic(expected = "channels: expected a multiple of 16, got 3")]
-fn few_channels_are_refused() {
-    Convolution::minimal(&[0.0; 27], 1, Window::flat(3, 1, Padding::Same));
+#[should_panic(expected = "a square kernel of 3 or 4 strides, got [1, 2, 2] and [1, 1, 1]")]
+fn a_small_kernel_is_refused() {
+    Convolution::minimal(&[0.0; 4 * 16], 1, Window::flat(2, 1, Padding::Same));
 }
 
 #[test]
-#[should_panic(expected = "kernel and stride")]
-fn another_stride_is_refused() {
+#[should_panic(expected = "a square kernel of 3 or 4 strides, got [1, 3, 3] and [1, 2, 2]")]
+fn a_large_stride_is_refused() {
     Convolution::minimal(&[0.0; 9 * 16], 1, Window::flat(3, 2, Padding::Same));
 }
 
 #[test]
 fn no_frames_and_no_tasks() {
-    let layer = Convolution::minimal(&[0.0; 9 * 16], 1, Window::flat(3, 1, Padding::Same));
-    let nothing = Volume { values: Values::F32(&[]), batch: 0, size: [1, 4, 4], channels: 16 };
-    layer.run(Isa::best(), &nothing, &Epilogue::default(), Out::Rows(&mut []));
+    for (kernel, stride) in [(3, 1), (7, 2)] {
+        let window = Window::flat(kernel, stride, Padding::Same);
+        let layer = Convolution::minimal(&vec![0.0; kernel * kernel * 16], 1, window);
+        let nothing = Volume { values: Values::F32(&[]), batch: 0, size: [1, 4, 4], channels: 16 };
+        layer.run(Isa::best(), &nothing, &Epilogue::default(), Out::Rows(&mut []));
+    }
 }

@@ -1,4 +1,5 @@
 use super::Timing;
+use lexivid::models::Compute;
 use lexivid_kernels::{
     Activation, Convolution, Epilogue, Isa, Matrix, Out, Padding, Precision, Values, Volume, Window,
 };
@@ -43,7 +44,7 @@ impl I3d {
     pub fn run(&self) -> anyhow::Result<()> {
         let compute = self.timing.compute()?;
         let layers: Vec<Layer> = serde_json::from_slice(&std::fs::read(&self.layers)?)?;
-        let mut layers: Vec<Ready> = layers.into_iter().map(|layer| Ready::new(layer, compute.precision)).collect();
+        let mut layers: Vec<Ready> = layers.into_iter().map(|layer| Ready::new(layer, &compute)).collect();
         let mut stack = vec![0.0; self.timing.runs];
         for ready in &mut layers {
             let mut ms = Vec::new();
@@ -62,14 +63,15 @@ impl I3d {
 }
 
 impl Ready {
-    fn new(layer: Layer, precision: Precision) -> Self {
+    fn new(layer: Layer, compute: &Compute) -> Self {
+        let Compute { isa, precision, .. } = *compute;
         let width = layer.kernel.iter().product::<usize>() * layer.in_channels;
         // Values do not change how long a dense product takes.
         let numbers = |count: usize| -> Vec<f32> { (0..count).map(|i| (i % 1009) as f32 / 1009.0 - 0.5).collect() };
         let weights = numbers(layer.out_channels * width);
         let window = Window { kernel: layer.kernel, stride: layer.stride, padding: Padding::Same };
-        let minimal = layer.kernel == [3; 3] && layer.in_channels.is_multiple_of(16) && layer.input_size[1] > 7;
-        let convolution = if minimal && precision == Precision::F32 {
+        let minimal = precision == Precision::F32 || !isa.multiplies_bf16();
+        let convolution = if minimal && layer.kernel[1] > 1 && layer.input_size[1] > 7 {
             Convolution::minimal(&weights, layer.out_channels, window)
         } else {
             Convolution::new(Matrix::pack(&weights, layer.out_channels, width, precision), window)

@@ -19,7 +19,7 @@ use crate::{
 /// A convolution of all channels with each other, as an implicit product: what the kernel sees at a block of outputs is gathered as the left
 /// operand while it fits the second cache, and multiplied there.
 ///
-/// In f32, kernels of 3 x 3 can take a quarter of the products ([`Convolution::minimal`]), and where there are fewer than sixteen channels nothing is gathered.
+/// In f32, larger kernels can take a quarter of the products ([`Convolution::minimal`]), and where there are fewer than sixteen channels nothing is gathered.
 ///
 /// A kernel of one tap with stride 1 is better done by [`crate::matmul`], where the operand is there already.
 #[derive(Debug, Clone)]
@@ -47,14 +47,15 @@ impl Convolution {
         Self { filter: Filter::Direct(weights), window, channels: width / taps }
     }
 
-    /// By minimal filtering in f32, for a kernel that is 3 x 3 in height and width, and of any length in time: 36 products for the 16 outputs of a
-    /// tile of 4 x 4, instead of 144. From weights `[C_out, K]`, K = `[T, 3, 3, C_in]`, row-major; they take four times as much memory.
+    /// By minimal filtering in f32, for a square kernel of 3 or 4 strides (rounded up: 3 x 3 with stride 1, 7 x 7 with stride 2) and of any length in time:
+    /// 36 products for the 16 outputs of a tile instead of 144, or with 4 strides for 9. From weights `[C_out, K]`, K = `[T, H, W, C_in]`, row-major;
+    /// they take up to four times as much memory.
     ///
     /// # Panics
-    /// If the window is another in height and width or has a stride there, if C_in is no multiple of 16, or if these are not all weights.
+    /// If the window has another height or width, or if these are not all weights.
     pub fn minimal(weights: &[f32], outputs: usize, window: Window) -> Self {
-        let filter = Winograd::new(weights, outputs, window);
-        Self { channels: filter.width() / window.kernel[0], filter: Filter::Minimal(filter), window }
+        let channels = weights.len() / (outputs * window.taps()).max(1);
+        Self { filter: Filter::Minimal(Winograd::new(weights, outputs, window)), window, channels }
     }
 
     /// How it goes over its input.
@@ -72,7 +73,7 @@ impl Convolution {
 
     /// `epilogue(x * weights)`, `[N, T, H, W, C_out]`, to `out`; T, H, W are [`Window::output`] of the input's.
     ///
-    /// Error as of [`crate::matmul`]. An output depends only on what the kernel sees there. With minimal filtering: at most (T C_in + 32) 2^-24 of what the same
+    /// Error as of [`crate::matmul`]. An output depends only on what the kernel sees there. With minimal filtering: at most (T C + 32) 2^-24 (C is C_in times the square of the stride) of what the same
     /// transforms with all numbers taken absolute give, before the activation, as a rule some ten times that of the other; and what is not finite in the
     /// input hits outputs of all tiles that see it.
     ///

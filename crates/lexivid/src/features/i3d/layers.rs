@@ -88,16 +88,16 @@ pub(super) struct Unit3d {
 pub(super) struct Terms {
     /// Of products.
     pub precision: Precision,
-    /// Whether height and width of the input are large enough for minimal filtering, whose tiles are 4 x 4.
-    pub large: bool,
+    /// Whether minimal filtering is faster where it can be: height and width of the input are large, as its tiles are 4 x 4, and no instruction
+    /// multiplies bf16 as fast.
+    pub minimal: bool,
 }
 
 impl Unit3d {
     pub fn new(window: Window, input: usize, output: usize, terms: Terms, vb: VarBuilder) -> Result<Self> {
         let width = window.kernel.iter().product::<usize>() * input;
         let weights = vb.get((width, output), "weight")?;
-        let minimal = terms.large && window.kernel == [3; 3] && window.stride == [1; 3] && input.is_multiple_of(16);
-        let convolution = if minimal && terms.precision == Precision::F32 {
+        let convolution = if terms.minimal && window.kernel[1] > 1 {
             Convolution::minimal(&weights.t()?.flatten_all()?.to_vec1()?, output, window)
         } else {
             let weights = weights.flatten_all()?.to_vec1()?;

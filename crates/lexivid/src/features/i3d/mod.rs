@@ -62,11 +62,12 @@ impl I3d {
         if precision == Precision::Int8 {
             bail!("I3D: expected precision f32 or bf16, got {precision}");
         }
+        let minimal = precision == Precision::F32 || !isa.multiplies_bf16();
         let mut channels = 3;
         let mut scale = 1; // of the clip's height to that of what a layer sees
         let mut layers = Vec::new();
         for (name, layer) in config.layers() {
-            let terms = Terms { precision, large: scale < 32 };
+            let terms = Terms { precision, minimal: minimal && scale < 32 };
             if let config::Layer::Convolution { stride, .. } | config::Layer::MaxPool { stride, .. } = layer {
                 scale *= stride[1];
             }

@@ -1,4 +1,7 @@
-//! Minimal filtering F(4 x 4, 3 x 3) (Winograd; Lavin and Gray, arXiv 1509.09308, section 4.3).
+//! Minimal filtering F(4 x 4, 3 x 3) and F(3 x 3, 4 x 4) (Winograd; Lavin and Gray, arXiv 1509.09308, section 4.3): 36 products for the outputs of a tile.
+
+mod phases;
+mod transforms;
 
 use super::{Window, gather::Input, number::Number};
 use crate::{
@@ -12,66 +15,78 @@ use crate::{
 };
 use rayon::prelude::*;
 use std::ops::Range;
+use transforms::{forward, g, inverse};
 
-/// Height and width of a tile of the output, and of what it sees of the input.
-const OUT: usize = 4;
+/// Height and width of what a tile of the output sees.
 const IN: usize = 6;
 /// Elements of a transformed tile.
 const ELEMENTS: usize = IN * IN;
 /// Output frames of a task: so many that weights, which come from the third cache, are used often enough.
 const FRAMES: usize = 4;
 
-/// U, `[C_out, T C_in]` for each of the 36 elements of a transformed tile.
 #[derive(Debug, Clone)]
-pub(super) struct Winograd(Vec<Matrix>);
+pub(super) struct Winograd {
+    /// U, `[C_out, T C]` for each of the 36 elements of a transformed tile; C as of [`phases::channels`].
+    weights: Vec<Matrix>,
+    /// Height and width of a tile of the output.
+    out: usize,
+}
 
 impl Winograd {
     /// [`super::Convolution::minimal`].
     pub fn new(weights: &[f32], outputs: usize, window: Window) -> Self {
-        let [frames, ..] = window.kernel;
-        assert_eq!((&window.kernel[1..], &window.stride[1..]), (&[3, 3][..], &[1, 1][..]), "kernel and stride");
-        let channels = weights.len() / (outputs * frames * 9).max(1);
+        let ([frames, height, size], [_, down, stride]) = (window.kernel, window.stride);
+        let taps = size.div_ceil(stride); // of each phase
         assert!(
-            channels > 0 && channels.is_multiple_of(LANES),
-            "channels: expected a multiple of {LANES}, got {channels}"
+            height == size && down == stride && (taps == 3 || taps == 4),
+            "a square kernel of 3 or 4 strides, got {:?} and {:?}",
+            window.kernel,
+            window.stride
         );
-        assert_eq!(weights.len(), outputs * frames * 9 * channels, "weights [{outputs}, {frames}, 3, 3, {channels}]");
+        let of_column = frames * size * size; // taps
+        let channels = weights.len() / (outputs * of_column).max(1);
+        assert!(channels > 0, "weights of {outputs} columns, got {} values", weights.len());
+        assert_eq!(weights.len(), outputs * of_column * channels, "weights [{outputs}, {of_column}, {channels}]");
+        let merged = phases::channels(stride, channels);
         // U = G g G^T.
-        const G: [[f64; 3]; IN] = [
-            [1.0 / 4.0, 0.0, 0.0],
-            [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
-            [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
-            [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
-            [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
-            [0.0, 0.0, 1.0],
-        ];
         let element = |element: usize| {
-            let (down, across) = (G[element / IN], G[element % IN]);
-            let mut transformed = vec![0.0; outputs * frames * channels];
-            for (to, taps) in transformed.chunks_mut(channels).zip(weights.chunks(9 * channels)) {
-                for (c, to) in to.iter_mut().enumerate() {
-                    let sum = (0..9).map(|tap| down[tap / 3] * across[tap % 3] * f64::from(taps[tap * channels + c]));
-                    *to = sum.sum::<f64>() as f32;
+            let g = |x: usize, element: usize| g(element, x / stride, taps);
+            let products: Vec<f64> =
+                (0..size * size).map(|tap| g(tap / size, element / IN) * g(tap % size, element % IN)).collect();
+            let mut transformed = vec![0.0; outputs * frames * merged];
+            for (to, weights) in transformed.chunks_mut(merged).zip(weights.chunks(size * size * channels)) {
+                for (i, to) in to.iter_mut().take(stride * stride * channels).enumerate() {
+                    let (phase, c) = (i / channels, i % channels);
+                    let mut sum = 0.0;
+                    for y in (phase / stride..size).step_by(stride) {
+                        for x in (phase % stride..size).step_by(stride) {
+                            let tap = y * size + x;
+                            sum += products[tap] * f64::from(weights[tap * channels + c]);
+                        }
+                    }
+                    *to = sum as f32;
                 }
             }
-            Matrix::pack(&transformed, outputs, frames * channels, Precision::F32)
+            Matrix::pack(&transformed, outputs, frames * merged, Precision::F32)
         };
-        Self((0..ELEMENTS).into_par_iter().map(element).collect())
+        Self { weights: (0..ELEMENTS).into_par_iter().map(element).collect(), out: IN + 1 - taps }
     }
 
     /// C_out.
     pub fn outputs(&self) -> usize {
-        self.0[0].columns()
-    }
-
-    /// T C_in.
-    pub fn width(&self) -> usize {
-        self.0[0].width()
+        self.weights[0].columns()
     }
 
     /// All outputs of `batch` items, to `sink`.
     pub fn run<X: Number>(&self, isa: Isa, input: Input<X>, batch: usize, epilogue: &Epilogue, sink: Sink) {
-        Layer { weights: &self.0, batch, epilogue, sink }.run(isa, input);
+        let layer = Layer { weights: &self.weights, batch, epilogue, sink };
+        let [time, down, across] = *input.axes;
+        let channels = phases::channels(across.stride, input.channels);
+        if channels == input.channels {
+            return layer.run(isa, input, self.out);
+        }
+        let axes = &[time, phases::axis(down), phases::axis(across)];
+        layer.run(isa, Input { x: &phases::split(input, batch), axes, channels }, self.out);
     }
 }
 
@@ -84,7 +99,14 @@ struct Layer<'a> {
 }
 
 impl Layer<'_> {
-    fn run<X: Number>(&self, isa: Isa, input: Input<X>) {
+    fn run<X: Number>(&self, isa: Isa, input: Input<X>, out: usize) {
+        match out {
+            4 => self.share_out::<X, 4>(isa, input),
+            _ => self.share_out::<X, 3>(isa, input),
+        }
+    }
+
+    fn share_out<X: Number, const OUT: usize>(&self, isa: Isa, input: Input<X>) {
         let [t, h, w] = input.axes.map(|axis| axis.output);
         let columns = self.weights[0].columns();
         let groups = (self.batch * h.div_ceil(OUT) * w.div_ceil(OUT)).div_ceil(TILE);
@@ -96,7 +118,7 @@ impl Layer<'_> {
         (0..groups * chunks * column_tasks).into_par_iter().with_max_len(1).for_each(|i| {
             let (tiles, column) = (i / column_tasks, i % column_tasks * column_step);
             let frame = tiles % chunks * FRAMES;
-            let part = Part {
+            let part = Part::<X, OUT> {
                 layer: self,
                 input,
                 group: tiles / chunks,
@@ -109,16 +131,16 @@ impl Layer<'_> {
 }
 
 /// Sixteen tiles of some frames, and some columns of their outputs.
-struct Part<'a, X> {
+struct Part<'a, X, const OUT: usize> {
     layer: &'a Layer<'a>,
     input: Input<'a, X>,
-    /// Of sixteen tiles, of all `[N, H / 4, W / 4]`.
+    /// Of sixteen tiles, of all `[N, H / OUT, W / OUT]`.
     group: usize,
     frames: Range<usize>,
     columns: Range<usize>,
 }
 
-impl<X: Number> Kernel for Part<'_, X> {
+impl<X: Number, const OUT: usize> Kernel for Part<'_, X, OUT> {
     type Output = ();
 
     #[inline(always)]
@@ -138,7 +160,7 @@ impl<X: Number> Kernel for Part<'_, X> {
         // V [36, frames, C / 16, 16 tiles, 16]: the frames that one output frame sees lie together, so that they are a row of tiles of
         // the left operand, [T C / 16][16][16], and nothing is gathered along time.
         for frame in 0..seen {
-            self.transform(s, frame, seen, transformed);
+            self.transform(s, frame, &mut transformed[frame * row_of_tiles..], seen * row_of_tiles);
         }
         let outputs = weights[0].columns();
         let mut places = [0; BLOCK];
@@ -164,10 +186,10 @@ impl<X: Number> Kernel for Part<'_, X> {
                 for tile in 0..TILE {
                     let Some((item, y, x)) = self.place(tile) else { continue };
                     let row = frame % 2 * TILE + tile;
-                    let pixels = inverse(s, products, pairs, frame / 2, row);
+                    let pixels = inverse::<S, OUT>(s, &products[frame / 2..], pairs, row);
                     let [_, height, width] = self.input.axes.map(|axis| axis.output);
                     let line = (item * time.output + self.frames.start + frame) * height;
-                    for (dy, pixels) in pixels.chunks_exact(OUT).take(height - y).enumerate() {
+                    for (dy, pixels) in pixels.iter().take(height - y).enumerate() {
                         for (dx, pixel) in pixels.iter().take(width - x).enumerate() {
                             results.0[filled] = *pixel;
                             places[filled] = (line + y + dy) * width + x + dx;
@@ -188,7 +210,7 @@ impl<X: Number> Kernel for Part<'_, X> {
     }
 }
 
-impl<X: Number> Part<'_, X> {
+impl<X: Number, const OUT: usize> Part<'_, X, OUT> {
     /// Item, and y and x of the first output, of a tile of the group.
     #[inline(always)]
     fn place(&self, tile: usize) -> Option<(usize, usize, usize)> {
@@ -198,14 +220,13 @@ impl<X: Number> Part<'_, X> {
         (item < self.layer.batch).then_some((item, y * OUT, x * OUT))
     }
 
-    /// B^T d B of the tiles of one of the `seen` frames of the input.
+    /// B^T d B of the tiles of one of the frames that are seen; elements lie `step` apart.
     #[inline(always)]
-    fn transform<S: Simd>(&self, s: S, frame: usize, seen: usize, transformed: &mut [f32]) {
+    fn transform<S: Simd>(&self, s: S, frame: usize, transformed: &mut [f32], step: usize) {
         let Input { x, axes: [time, down, across], channels } = self.input;
-        let row_of_tiles = channels * TILE;
         let Some(source) = time.on(self.frames.start * time.stride + frame) else {
-            for element in 0..ELEMENTS {
-                transformed[(element * seen + frame) * row_of_tiles..][..row_of_tiles].fill(0.0);
+            for to in transformed.chunks_mut(step) {
+                to[..channels * TILE].fill(0.0);
             }
             return;
         };
@@ -218,81 +239,8 @@ impl<X: Number> Part<'_, X> {
                 }
             }
             for channel in (0..channels).step_by(LANES) {
-                let mut half = [[s.splat(0.0); IN]; IN];
-                for column in 0..IN {
-                    let mut line = [s.splat(0.0); IN];
-                    for (row, to) in line.iter_mut().enumerate() {
-                        if let Some(at) = places[row * IN + column] {
-                            *to = X::load(s, x[at + channel..].first_chunk().expect("sixteen channels"));
-                        }
-                    }
-                    for (row, value) in forward_line(s, line).into_iter().enumerate() {
-                        half[row][column] = value;
-                    }
-                }
-                for (row, line) in half.into_iter().enumerate() {
-                    for (column, value) in forward_line(s, line).into_iter().enumerate() {
-                        let of_frame = ((row * IN + column) * seen + frame) * row_of_tiles;
-                        let to = &mut transformed[of_frame + (channel + tile) * TILE..];
-                        s.store(value, to.first_chunk_mut().expect("sixteen channels"));
-                    }
-                }
+                forward(s, x, &places, channel, &mut transformed[(channel + tile) * TILE..], step);
             }
         }
     }
-}
-
-/// B^T d.
-#[inline(always)]
-fn forward_line<S: Simd>(s: S, d: [S::F; IN]) -> [S::F; IN] {
-    let (two, four, five) = (s.splat(2.0), s.splat(-4.0), s.splat(-5.0));
-    let (even, odd) = (s.mul_add(four, d[2], d[4]), s.mul_add(four, d[1], d[3]));
-    let (even_2, odd_2) = (s.sub(d[4], d[2]), s.mul(two, s.sub(d[3], d[1])));
-    let quadruple = |x| s.mul(s.splat(4.0), x);
-    [
-        s.mul_add(five, d[2], s.add(quadruple(d[0]), d[4])),
-        s.add(even, odd),
-        s.sub(even, odd),
-        s.add(even_2, odd_2),
-        s.sub(even_2, odd_2),
-        s.mul_add(five, d[3], s.add(quadruple(d[1]), d[5])),
-    ]
-}
-
-/// A^T m.
-#[inline(always)]
-fn inverse_line<S: Simd>(s: S, m: [S::F; IN]) -> [S::F; OUT] {
-    let (near, near_odd) = (s.add(m[1], m[2]), s.sub(m[1], m[2]));
-    let (far, far_odd) = (s.add(m[3], m[4]), s.sub(m[3], m[4]));
-    [
-        s.add(s.add(m[0], near), far),
-        s.mul_add(s.splat(2.0), far_odd, near_odd),
-        s.mul_add(s.splat(4.0), far, near),
-        s.add(s.mul_add(s.splat(8.0), far_odd, near_odd), m[5]),
-    ]
-}
-
-/// The sixteen outputs of one tile, 32 columns each: A^T M A of a row of the 36 products.
-#[inline(always)]
-fn inverse<S: Simd>(s: S, products: &[Block], pairs: usize, pair: usize, row: usize) -> [[f32; BLOCK]; OUT * OUT] {
-    let mut pixels = [[0.0; BLOCK]; OUT * OUT];
-    for first in [0, LANES] {
-        let mut half = [[s.splat(0.0); IN]; OUT];
-        for column in 0..IN {
-            let mut line = [s.splat(0.0); IN];
-            for (i, to) in line.iter_mut().enumerate() {
-                let values = &products[(i * IN + column) * pairs + pair].0[row];
-                *to = s.load(values[first..].first_chunk().expect("sixteen columns"));
-            }
-            for (i, value) in inverse_line(s, line).into_iter().enumerate() {
-                half[i][column] = value;
-            }
-        }
-        for (y, line) in half.into_iter().enumerate() {
-            for (x, value) in inverse_line(s, line).into_iter().enumerate() {
-                s.store(value, pixels[y * OUT + x][first..].first_chunk_mut().expect("sixteen columns"));
-            }
-        }
-    }
-    pixels
 }
