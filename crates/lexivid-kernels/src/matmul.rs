@@ -5,8 +5,8 @@ use crate::{
     matrix::Weights,
     operand::{Tiles, blocks},
     product::Element,
-    task::{Plan, Task},
-    widened::Widened,
+    task::{Limit, Plan, Task},
+    widened::{self, Widened},
 };
 use half::bf16;
 use rayon::prelude::*;
@@ -49,6 +49,11 @@ fn multiply_as<T: Multiply>(plan: &Plan, a: &[T], b: &[T::Weight]) {
 /// How a task is done.
 pub(crate) trait Multiply: Element {
     fn multiply(task: Task<Self>);
+
+    /// How large a task is at most.
+    fn limit(_: Isa) -> Limit {
+        LIMIT
+    }
 }
 
 impl Multiply for f32 {
@@ -62,6 +67,10 @@ impl Multiply for bf16 {
         let isa = task.plan.isa;
         if isa.multiplies_bf16() { isa.run(task) } else { isa.run(Widened(task)) }
     }
+
+    fn limit(isa: Isa) -> Limit {
+        if isa.multiplies_bf16() { LIMIT } else { widened::LIMIT }
+    }
 }
 
 impl Multiply for u8 {
@@ -70,20 +79,21 @@ impl Multiply for u8 {
     }
 }
 
-/// Bytes of the left operand that one task goes over again and again: half of a second cache of 1 MiB.
-const TASK_BYTES: usize = 512 << 10;
+/// Of the left operand, what one task goes over again and again: half of a second cache of 1 MiB, and so few rows that tasks are many.
+const LIMIT: Limit = Limit { bytes: 512 << 10, rows: 8 * BLOCK };
 /// Below this, sharing out costs more than it saves: about 20 microseconds of one core.
 const SMALL: usize = 1 << 21;
 
 /// Calls `task` with the rows and columns of every part of the result.
-pub(crate) fn share_out<T: Element>(plan: &Plan, task: impl Fn(Range<usize>, Range<usize>) + Sync) {
+pub(crate) fn share_out<T: Multiply>(plan: &Plan, task: impl Fn(Range<usize>, Range<usize>) + Sync) {
     let (m, n) = plan.shape;
     if m == 0 {
         return;
     }
     let threads = if m * n * plan.width < SMALL { 1 } else { rayon::current_num_threads() };
-    let fits = TASK_BYTES / (BLOCK * T::ROW * blocks::<T>(plan.width) * size_of::<T>());
-    let row_step = (fits.clamp(1, 8) * BLOCK).min(m.div_ceil(threads).next_multiple_of(BLOCK));
+    let limit = T::limit(plan.isa);
+    let fits = limit.bytes / (BLOCK * T::ROW * blocks::<T>(plan.width) * size_of::<T>()) * BLOCK; // rows
+    let row_step = fits.clamp(BLOCK, limit.rows).min(m.div_ceil(threads).next_multiple_of(BLOCK));
     let row_tasks = m.div_ceil(row_step);
     // A few tasks a thread, so that one that is held up does not hold up all.
     let column_tasks = (4 * threads).div_ceil(row_tasks).clamp(1, n.div_ceil(2 * BLOCK));

@@ -23,6 +23,12 @@ pub(crate) struct Plan<'a> {
     pub sink: Sink<'a>,
 }
 
+/// How large a task is at most: its part of the left operand, in bytes, and in rows.
+pub(crate) struct Limit {
+    pub bytes: usize,
+    pub rows: usize,
+}
+
 /// A part of the result.
 pub(crate) struct Task<'a, T: Element> {
     pub plan: &'a Plan<'a>,

@@ -8,7 +8,7 @@ use crate::{
     operand::blocks,
     product::Element,
     simd::{Kernel, LANES, Simd},
-    task::Task,
+    task::{Limit, Task},
 };
 use half::bf16;
 use std::cell::RefCell;
@@ -17,6 +17,9 @@ thread_local! {
     /// Rows of tiles and two panels, kept from one task to the next. Not the scratch of other kernels: a convolution holds what it gathered there.
     static WIDENED: RefCell<[Aligned<f32>; 2]> = RefCell::new(std::array::from_fn(|_| Aligned::zeroed(0)));
 }
+
+/// Twice that of others: panels are widened anew for each task's rows.
+pub(crate) const LIMIT: Limit = Limit { bytes: 1 << 20, rows: 16 * BLOCK };
 
 /// The same task in f32.
 pub(crate) struct Widened<'a>(pub Task<'a, bf16>);
