@@ -24,6 +24,7 @@ const ELEMENTS: usize = IN * IN;
 /// Output frames of a task: so many that weights, which come from the third cache, are used often enough.
 const FRAMES: usize = 4;
 
+/// A kernel transformed for minimal filtering.
 #[derive(Debug, Clone)]
 pub(super) struct Winograd {
     /// U, `[C_out, T C]` for each of the 36 elements of a transformed tile; C as of [`phases::channels`].
