@@ -19,7 +19,7 @@ use crate::{
 /// A convolution of all channels with each other, as an implicit product: what the kernel sees at a block of outputs is gathered as the left
 /// operand while it fits the second cache, and multiplied there.
 ///
-/// In f32, larger kernels can take a quarter of the products ([`Convolution::minimal`]), and where there are fewer than sixteen channels nothing is gathered.
+/// In f32, larger kernels can take fewer products ([`Convolution::minimal`]), and where there are fewer than sixteen channels nothing is gathered.
 ///
 /// A kernel of one tap with stride 1 is better done by [`crate::matmul`], where the operand is there already.
 #[derive(Debug, Clone)]
@@ -55,7 +55,7 @@ impl Convolution {
     /// If the window has another height or width, or if these are not all weights.
     pub fn minimal(weights: &[f32], outputs: usize, window: Window) -> Self {
         let channels = weights.len() / (outputs * window.taps()).max(1);
-        Self { filter: Filter::Minimal(Winograd::new(weights, outputs, window)), window, channels }
+        Self { filter: Filter::Minimal(Winograd::new(weights, [outputs, channels], window)), window, channels }
     }
 
     /// How it goes over its input.
@@ -73,9 +73,9 @@ impl Convolution {
 
     /// `epilogue(x * weights)`, `[N, T, H, W, C_out]`, to `out`; T, H, W are [`Window::output`] of the input's.
     ///
-    /// Error as of [`crate::matmul`]. An output depends only on what the kernel sees there. With minimal filtering: at most (T C + 32) 2^-24 (C is C_in times the square of the stride) of what the same
-    /// transforms with all numbers taken absolute give, before the activation, as a rule some ten times that of the other; and what is not finite in the
-    /// input hits outputs of all tiles that see it.
+    /// Error as of [`crate::matmul`]. An output depends only on what the kernel sees there. With minimal filtering: at most (T C + 32) 2^-24 (C is C_in
+    /// times the square of the stride) of what the same transforms with all numbers taken absolute give, before the activation, as a rule some ten
+    /// times that of the other; and what is not finite in the input hits outputs of all tiles that see it.
     ///
     /// # Panics
     /// If shapes do not fit; with minimal filtering, for [`Out::Gated`].

@@ -34,8 +34,8 @@ pub(super) struct Winograd {
 }
 
 impl Winograd {
-    /// [`super::Convolution::minimal`].
-    pub fn new(weights: &[f32], outputs: usize, window: Window) -> Self {
+    /// [`super::Convolution::minimal`], of C_out and C_in.
+    pub fn new(weights: &[f32], [outputs, channels]: [usize; 2], window: Window) -> Self {
         let ([frames, height, size], [_, down, stride]) = (window.kernel, window.stride);
         let taps = size.div_ceil(stride); // of each phase
         assert!(
@@ -44,10 +44,9 @@ impl Winograd {
             window.kernel,
             window.stride
         );
-        let of_column = frames * size * size; // taps
-        let channels = weights.len() / (outputs * of_column).max(1);
         assert!(channels > 0, "weights of {outputs} columns, got {} values", weights.len());
-        assert_eq!(weights.len(), outputs * of_column * channels, "weights [{outputs}, {of_column}, {channels}]");
+        let all = window.taps();
+        assert_eq!(weights.len(), outputs * all * channels, "weights [{outputs}, {all}, {channels}]");
         let merged = phases::channels(stride, channels);
         // U = G g G^T.
         let element = |element: usize| {

@@ -54,7 +54,8 @@ impl I3d {
     pub const SIZE: u32 = 224;
 
     /// From folded weights ([`fold_batch_norms`]), packed for products in f32 or bf16; what lies between products has the same precision, sums
-    /// are f32. Where products of bf16 are no faster, large kernels are filtered in f32 in either precision ([`Convolution::minimal`](lexivid_kernels::Convolution::minimal)).
+    /// are f32. Where products of bf16 are no faster, large kernels are filtered in f32 in either precision
+    /// ([`lexivid_kernels::Convolution::minimal`]).
     ///
     /// # Errors
     /// When a weight is missing or has another shape, or for int8.
