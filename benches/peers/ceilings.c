@@ -33,6 +33,16 @@ __attribute__((target("avx512f"))) static void *f32(void *unused) {
     return unused;
 }
 
+__attribute__((target("avx2,fma"))) static void *f32_avx2(void *unused) {
+    __m256 a = _mm256_set1_ps(0.5f), s[10];
+#define ZERO_256(i) s[i] = _mm256_setzero_ps();
+#define STEP(i) s[i] = _mm256_fmadd_ps(a, a, s[i]); __asm__ volatile("" : "+x"(s[i]));
+    TEN(ZERO_256)
+    for (long i = 0; i < LOOPS; i++) { TEN(STEP) }
+#undef STEP
+    return unused;
+}
+
 __attribute__((target("avx512f,avx512bf16"))) static void *bf16(void *unused) {
     __m512bh a = (__m512bh)_mm512_set1_epi16(0x3f00);
     __m512 s[10];
@@ -70,11 +80,11 @@ __attribute__((target("amx-tile,amx-bf16"))) static void *amx(void *unused) {
 
 static void *fill(void *memory) { return memset(memory, 1, BYTES); }
 
-__attribute__((target("avx512f"))) static void *reads(void *memory) {
-    __m512i sum = _mm512_setzero_si512();
+__attribute__((target("avx2"))) static void *reads(void *memory) {
+    __m256i sum = _mm256_setzero_si256();
     for (char *at = memory, *end = at + BYTES; at < end; at += 256)
-        for (int i = 0; i < 256; i += 64) sum = _mm512_add_epi64(sum, _mm512_load_si512(at + i));
-    __asm__ volatile("" : : "v"(sum));
+        for (int i = 0; i < 256; i += 32) sum = _mm256_add_epi64(sum, _mm256_load_si256((__m256i *)(at + i)));
+    __asm__ volatile("" : : "x"(sum));
     return memory;
 }
 
@@ -96,6 +106,7 @@ static void report(const char *name, double value, const char *unit) {
 int main(void) {
     double sums = 10.0 * LOOPS * THREADS * 1e-9;
     for (int i = 0; i < THREADS; i++) memory[i] = aligned_alloc(4096, BYTES);
+    if (__builtin_cpu_supports("fma")) report("AVX2 f32", sums * 16 / together(f32_avx2), "GFLOP/s");
     if (__builtin_cpu_supports("avx512f")) report("AVX-512 f32", sums * 32 / together(f32), "GFLOP/s");
     if (__builtin_cpu_supports("avx512bf16")) report("AVX-512 bf16", sums * 64 / together(bf16), "GFLOP/s");
     if (__builtin_cpu_supports("avx512vnni")) report("AVX-512 int8", sums * 128 / together(int8), "GOP/s");
@@ -103,7 +114,7 @@ int main(void) {
     __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
     if ((d >> 22 & 1) && syscall(SYS_arch_prctl, 0x1023, 18) == 0)
         report("AMX bf16", 4.0 * (LOOPS / 10) * THREADS * 16384 * 1e-9 / together(amx), "GFLOP/s");
-    if (__builtin_cpu_supports("avx512f")) {
+    if (__builtin_cpu_supports("avx2")) {
         together(fill);
         report("memory, reading", 1e-9 * BYTES * THREADS / together(reads), "GB/s");
     }

@@ -118,6 +118,14 @@ impl Isa {
         false
     }
 
+    /// Whether processors of which these instructions are the best have a second cache of half a MiB at most, as a rule.
+    pub(crate) fn has_small_caches(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return self.0 == Path::Avx2;
+        #[cfg(not(target_arch = "x86_64"))]
+        false
+    }
+
     /// Runs a kernel with these instructions.
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         // SAFETY: `all` asked the processor before there was such an `Isa`.

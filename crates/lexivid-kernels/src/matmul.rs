@@ -5,7 +5,7 @@ use crate::{
     matrix::Weights,
     operand::{Tiles, blocks},
     product::Element,
-    task::{Limit, Plan, Task},
+    task::{Limit, Plan, Task, depth},
     widened::{self, Widened},
 };
 use half::bf16;
@@ -79,7 +79,8 @@ impl Multiply for u8 {
     }
 }
 
-/// Of the left operand, what one task goes over again and again: half of a second cache of 1 MiB, and so few rows that tasks are many.
+/// Of the left operand, what one task goes over again and again (of K as much as [`depth`]): half of a second cache of 1 MiB, and so few rows
+/// that tasks are many.
 const LIMIT: Limit = Limit { bytes: 512 << 10, rows: 8 * BLOCK };
 /// Below this, sharing out costs more than it saves: about 20 microseconds of one core.
 const SMALL: usize = 1 << 21;
@@ -92,7 +93,8 @@ pub(crate) fn share_out<T: Multiply>(plan: &Plan, task: impl Fn(Range<usize>, Ra
     }
     let threads = if m * n * plan.width < SMALL { 1 } else { rayon::current_num_threads() };
     let limit = T::limit(plan.isa);
-    let fits = limit.bytes / (BLOCK * T::ROW * blocks::<T>(plan.width) * size_of::<T>()) * BLOCK; // rows
+    let tiles = blocks::<T>(plan.width).min(depth::<T>(plan.isa));
+    let fits = limit.bytes / (BLOCK * T::ROW * tiles * size_of::<T>()) * BLOCK; // rows
     let row_step = fits.clamp(BLOCK, limit.rows).min(m.div_ceil(threads).next_multiple_of(BLOCK));
     let row_tasks = m.div_ceil(row_step);
     // A few tasks a thread, so that one that is held up does not hold up all.

@@ -1,7 +1,7 @@
 //! The innermost product: 32 rows by 32 columns over all of K, held in registers.
 
 use crate::{
-    block::{Block, Panels, TILE},
+    block::{BLOCK, Block, Panels, TILE},
     simd::{LANES, Simd},
 };
 use bytemuck::Pod;
@@ -184,18 +184,10 @@ fn on_vectors<S: Simd, T: Step>(s: S, a: [&[T]; 2], b: Panels<T::Weight>, rows: 
                 register_block::<S, T, 10, 2>(s, a, 22, b, 0, c);
             }
         }
-        4 => {
-            for row in (0..rows).step_by(4) {
-                register_block::<S, T, 4, 1>(s, a, row, [b[0]], 0, c);
-                register_block::<S, T, 4, 1>(s, a, row, [b[1]], TILE, c);
-            }
-        }
-        _ => {
-            for row in (0..rows).step_by(2) {
-                register_block::<S, T, 2, 1>(s, a, row, [b[0]], 0, c);
-                register_block::<S, T, 2, 1>(s, a, row, [b[1]], TILE, c);
-            }
-        }
+        // 12 of 16 registers for sums; 8 where bytes need four for themselves.
+        6 if T::GROUP == 1 => by_tiles::<S, T, 6, 5>(s, a, b, rows, c),
+        4 | 6 => by_tiles::<S, T, 4, 4>(s, a, b, rows, c),
+        _ => by_tiles::<S, T, 2, 2>(s, a, b, rows, c),
     }
 }
 
@@ -203,6 +195,87 @@ fn on_vectors<S: Simd, T: Step>(s: S, a: [&[T]; 2], b: Panels<T::Weight>, rows: 
 /// for, tried from half to twice as far.
 pub(crate) const LINES_AHEAD: usize = 32;
 const TILES_AHEAD: usize = 2;
+
+/// Tiles along K whose part of a panel, 16 KiB, stays in a first cache while all rows go over it.
+const DEPTH: usize = 16;
+
+/// Rows of tiles in parts, of each tile the first of `FIRST` rows and the others of `REST`; one panel at a time.
+#[inline(always)]
+fn by_tiles<S: Simd, T: Step, const FIRST: usize, const REST: usize>(
+    s: S,
+    a: [&[T]; 2],
+    b: Panels<T::Weight>,
+    rows: usize,
+    c: &mut Block,
+) {
+    let (tile, panel_tile) = (TILE * T::ROW, TILE * LANES * T::GROUP); // elements
+    let tiles = a[0].len() / tile;
+    // Sums of bytes are exact integers, so they are not interrupted.
+    let depth = if T::GROUP == 1 { DEPTH } else { tiles.max(1) };
+    for step in (0..tiles).step_by(depth) {
+        let end = tiles.min(step + depth);
+        for (b, column) in b.into_iter().zip([0, TILE]) {
+            let b = &b[step * panel_tile..end * panel_tile];
+            for (a, row) in a.into_iter().zip((0..rows).step_by(TILE)) {
+                let a = &a[step * tile..end * tile];
+                let c = &mut c.0[row..row + TILE];
+                // Later parts find the panel in the first cache.
+                match row {
+                    0 => part_of_tile::<S, T, FIRST, true>(s, a, 0, b, column, step > 0, c),
+                    _ => part_of_tile::<S, T, FIRST, false>(s, a, 0, b, column, step > 0, c),
+                }
+                for part in (FIRST..TILE.min(rows - row)).step_by(REST) {
+                    part_of_tile::<S, T, REST, false>(s, a, part, b, column, step > 0, c);
+                }
+            }
+        }
+    }
+}
+
+/// `ROWS` rows of a row of tiles, from `row` on, times a panel, to columns from `column` on of these 16 rows of the result; or added to what is
+/// there. `AHEAD`: the panel comes from afar.
+///
+/// Rows within one tile are at constant distances from each other, so that the loop has one address for all. Two steps at a time: one, and the
+/// loop's own instructions count, above all for a core that does something else beside; four, and instructions become longer and slower (Zen 3).
+#[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "sums are indexed as in the loop that fills them")]
+fn part_of_tile<S: Simd, T: Step, const ROWS: usize, const AHEAD: bool>(
+    s: S,
+    a: &[T],
+    row: usize,
+    b: &[T::Weight],
+    column: usize,
+    add: bool,
+    c: &mut [[f32; BLOCK]],
+) {
+    let (tile, panel_row) = (TILE * T::ROW, LANES * T::GROUP); // elements
+    let mut sums = [T::zero(s); ROWS];
+    for (a, b) in a.chunks_exact(tile).zip(b.chunks_exact(TILE * panel_row)) {
+        let a = &a[row * T::ROW..][..ROWS * T::ROW];
+        if column == 0 {
+            for r in 0..ROWS {
+                s.prefetch(a.as_ptr().wrapping_add(r * T::ROW + TILES_AHEAD * tile));
+            }
+        }
+        let a = &bytemuck::cast_slice::<T, T::Group>(a)[..ROWS * TILE];
+        for (k, b) in b.chunks_exact(2 * panel_row).enumerate() {
+            for step in [0, 1] {
+                let right = T::right(s, &b[step * panel_row..][..panel_row]);
+                if AHEAD {
+                    s.prefetch(b.as_ptr().wrapping_add((step + LINES_AHEAD) * panel_row));
+                }
+                for r in 0..ROWS {
+                    sums[r] = T::add(s, sums[r], T::left(s, &a[r * TILE + 2 * k + step]), right);
+                }
+            }
+        }
+    }
+    for r in 0..ROWS {
+        let to: &mut [f32; LANES] = (&mut c[row + r][column..][..LANES]).try_into().expect("sixteen");
+        let sum = T::finish(s, sums[r]);
+        s.store(if add { s.add(s.load(to), sum) } else { sum }, to);
+    }
+}
 
 /// `ROWS` rows from `row` on times `PANELS` panels, to the columns of `c` from `column` on.
 ///

@@ -4,12 +4,25 @@ use crate::{
     Epilogue, Isa,
     block::{BLOCK, Block, TILE},
     epilogue::{Quantised, Sink, expect, finish},
-    matrix::panel_len,
     operand::blocks,
     product::Element,
-    simd::{Kernel, Simd},
+    simd::{Kernel, LANES, Simd},
 };
-use std::ops::Range;
+use std::{cell::RefCell, ops::Range};
+
+/// Columns that are multiplied in turns where K is cut: their sums stay in a second cache.
+const GROUP: usize = 4 * BLOCK;
+
+thread_local! {
+    /// Sums over a part of K.
+    static BEGUN: RefCell<Vec<Block>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Tiles along K that are multiplied at a time: where second caches are small, two panels of 48 KiB each. Sums of bytes are exact integers, so
+/// they are not interrupted.
+pub(crate) fn depth<T: Element>(isa: Isa) -> usize {
+    if T::GROUP == 1 && isa.has_small_caches() { 48 } else { usize::MAX }
+}
 
 /// What all tasks of a product have in common.
 pub(crate) struct Plan<'a> {
@@ -51,20 +64,51 @@ impl<T: Element> Kernel for Task<'_, T> {
         // SAFETY: there is such an `Isa` only where AMX is present or emulated.
         #[cfg(target_arch = "x86_64")]
         let _tiles = isa.has_tiles().then(|| unsafe { crate::amx::Tiles::configure() });
-        let row_of_tiles = TILE * T::ROW * blocks::<T>(width);
-        let panel = panel_len::<T>(width);
+        let (tile, panel_tile) = (TILE * T::ROW, TILE * LANES * T::GROUP); // elements
+        let (tiles, depth) = (blocks::<T>(width), depth::<T>(isa));
+        // Columns that are begun before one of them is finished.
+        let group = if tiles > depth { GROUP } else { self.columns.len().max(1) };
         let mut block = Block::ZERO;
-        for column in self.columns.step_by(BLOCK) {
-            let b = &self.b[(column - self.first) / TILE * panel..][..2 * panel];
-            let b = [&b[..panel], &b[panel..]];
-            for row in self.rows.clone().step_by(BLOCK) {
-                let a = &self.a[(row - self.origin) / TILE * row_of_tiles..][..2 * row_of_tiles];
-                let a = [&a[..row_of_tiles], &a[row_of_tiles..]];
-                expect(s, (row, column), shape.0, sink);
-                T::product(s, isa.has_tiles(), a, b, BLOCK.min(shape.0 - row), &mut block);
-                // SAFETY: tasks have blocks of their own.
-                unsafe { finish(s, &mut block, (row, column), shape, epilogue, quantised, sink) };
+        // Not `with_borrow_mut`: a closure that is not inlined is not compiled for the instruction set.
+        let mut begun = BEGUN.take();
+        for first in self.columns.clone().step_by(group) {
+            for step in (0..tiles).step_by(depth) {
+                let end = tiles.min(step.saturating_add(depth));
+                let mut i = 0;
+                for column in (first..self.columns.end.min(first + group)).step_by(BLOCK) {
+                    let b = &self.b[(column - self.first) / TILE * tiles * panel_tile..];
+                    let b = [0, tiles].map(|panel| &b[(panel + step) * panel_tile..(panel + end) * panel_tile]);
+                    for row in self.rows.clone().step_by(BLOCK) {
+                        let a = &self.a[(row - self.origin) / TILE * tiles * tile..];
+                        let a = [0, tiles].map(|row| &a[(row + step) * tile..(row + end) * tile]);
+                        if end == tiles {
+                            expect(s, (row, column), shape.0, sink);
+                        }
+                        T::product(s, isa.has_tiles(), a, b, BLOCK.min(shape.0 - row), &mut block);
+                        if step > 0 {
+                            add(s, &mut block, &begun[i]);
+                        }
+                        if end == tiles {
+                            // SAFETY: tasks have blocks of their own.
+                            unsafe { finish(s, &mut block, (row, column), shape, epilogue, quantised, sink) };
+                        } else if let Some(begun) = begun.get_mut(i) {
+                            *begun = block;
+                        } else {
+                            begun.push(block);
+                        }
+                        i += 1;
+                    }
+                }
             }
         }
+        BEGUN.set(begun);
+    }
+}
+
+#[inline(always)]
+fn add<S: Simd>(s: S, to: &mut Block, from: &Block) {
+    let from = from.0.as_flattened().as_chunks().0;
+    for (to, from) in to.0.as_flattened_mut().as_chunks_mut().0.iter_mut().zip(from) {
+        s.store(s.add(s.load(to), s.load(from)), to);
     }
 }

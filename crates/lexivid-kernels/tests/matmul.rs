@@ -148,6 +148,23 @@ impl Product {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(8))]
+
+    /// Long enough to be summed up in parts.
+    #[test]
+    fn parts_of_k_make_a_whole(case in case(), m in 1..100usize, n in 1..300usize, k in 250..1700usize) {
+        let case = Case { m, n, k, ..case };
+        let product = Product::of(&case);
+        let (exact, errors) = product.activated(&case);
+        for isa in isas() {
+            let mut out = vec![f32::NAN; m * n];
+            product.run(isa, &case, Out::Rows(&mut out));
+            assert_within(&isa.to_string(), &out, &exact, |i| errors[i]);
+        }
+    }
+}
+
+proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]

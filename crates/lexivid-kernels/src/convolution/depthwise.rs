@@ -107,7 +107,7 @@ impl<X: Number> Kernel for Lines<'_, X> {
                 // Side by side as many as there are registers to hold their sums.
                 let together = if interior.contains(&x) { interior.end - x } else { 1 };
                 x += match (S::ROWS, together) {
-                    (8, 8..) => self.outputs::<S, 8>(s, line, x),
+                    (8.., 8..) => self.outputs::<S, 8>(s, line, x),
                     (4.., 4..) => self.outputs::<S, 4>(s, line, x),
                     (_, 2..) => self.outputs::<S, 2>(s, line, x),
                     _ => self.outputs::<S, 1>(s, line, x),

@@ -66,8 +66,8 @@ impl<X: Number> Kernel for Lines<'_, X> {
         let [time, down, across] = self.input.axes;
         let lines = (self.lines.len() - 1) * down.stride + down.kernel;
         let planes = across.stride * self.input.channels;
-        // Three times eleven rows are multiplied for a block of 32.
-        let length = across.output.next_multiple_of(BLOCK) + 1 + (across.kernel - 1) / across.stride;
+        // Six times six rows, or three times eleven, are multiplied for a block of 32.
+        let length = across.output.next_multiple_of(BLOCK) + 4 + (across.kernel - 1) / across.stride;
         let len = time.kernel * lines * planes * length;
         // Not `with_borrow_mut`: a closure that is not inlined is not compiled for the instruction set.
         let mut scratch = SCRATCH.take();
@@ -93,6 +93,12 @@ impl<X: Number> Kernel for Lines<'_, X> {
                         11 => {
                             for first in (0..rows).step_by(11) {
                                 self.register_block::<S, 11, 2>(s, &planes, at, first, b, 0, &mut block);
+                            }
+                        }
+                        6 => {
+                            for first in (0..rows).step_by(6) {
+                                self.register_block::<S, 6, 1>(s, &planes, at, first, [b[0]], 0, &mut block);
+                                self.register_block::<S, 6, 1>(s, &planes, at, first, [b[1]], TILE, &mut block);
                             }
                         }
                         _ => {

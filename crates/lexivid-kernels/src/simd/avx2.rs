@@ -26,7 +26,7 @@ impl Simd for Avx2 {
     type Pairs = ();
     type Quads = (Two<__m256i>, Two<__m256i>);
 
-    const ROWS: usize = 4;
+    const ROWS: usize = 6;
 
     #[inline(always)]
     fn splat(self, x: f32) -> Self::F {
