@@ -93,7 +93,9 @@ fn halves_give_the_gradients_of_the_whole() {
     let (seen, read) = (task.see(&batch.pictures).unwrap(), task.read(&batch.captions).unwrap());
     let loss = info_nce(&seen, &read, &scale, &batch.also).unwrap();
     let store = loss.backward().unwrap();
-    assert!((got.loss - f64::from(loss.to_scalar::<f32>().unwrap())).abs() < 1e-6);
+    // Products of another number of rows are rounded in another order, and the scale multiplies that.
+    let loss = f64::from(loss.to_scalar::<f32>().unwrap());
+    assert!((got.loss - loss).abs() < 1e-5 * loss, "{} in halves, {loss} as a whole", got.loss);
     let whole = Gradients::collect(0.0, &task.variables, &store).unwrap();
     for ((name, a), b) in task.variables.keys().zip(&got.of).zip(&whole.of) {
         // A bias of the keys shifts all scores of a query alike: its gradient is 0, but for rounding.
