@@ -1,4 +1,4 @@
-//! The innermost product: 32 rows by 32 columns over all of K, held in registers.
+//! The innermost product: 32 rows by 32 columns, summed up in registers.
 
 use crate::{
     block::{BLOCK, Block, Panels, TILE},

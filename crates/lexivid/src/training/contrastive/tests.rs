@@ -93,9 +93,10 @@ fn halves_give_the_gradients_of_the_whole() {
     let (seen, read) = (task.see(&batch.pictures).unwrap(), task.read(&batch.captions).unwrap());
     let loss = info_nce(&seen, &read, &scale, &batch.also).unwrap();
     let store = loss.backward().unwrap();
-    // Products of another number of rows are rounded in another order, and the scale multiplies that.
-    let loss = f64::from(loss.to_scalar::<f32>().unwrap());
-    assert!((got.loss - loss).abs() < 1e-5 * loss, "{} in halves, {loss} as a whole", got.loss);
+    // Logits are the scale times cosines, whose rounding depends on how many rows a product has: a few of these roundings.
+    let (loss, scale) = (loss.to_scalar::<f32>().unwrap(), scale.to_scalar::<f32>().unwrap());
+    let apart = (got.loss - f64::from(loss)).abs();
+    assert!(apart < f64::from(4.0 * scale * f32::EPSILON), "{} in halves, {loss} as a whole", got.loss);
     let whole = Gradients::collect(0.0, &task.variables, &store).unwrap();
     for ((name, a), b) in task.variables.keys().zip(&got.of).zip(&whole.of) {
         // A bias of the keys shifts all scores of a query alike: its gradient is 0, but for rounding.
